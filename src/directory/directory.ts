@@ -1,0 +1,54 @@
+export type FlowState = 'live' | 'paused' | 'archived';
+export type Scope = 'CREATE_CALL_TOKEN' | 'READ_CALL_TOKEN';
+export type VideoCodec = 'VP8' | 'H264' | 'VP9' | 'AV1';
+
+export interface Team {
+  id: string;
+  webrtc: boolean;
+  mintRate: { limit: number; windowSeconds: number };
+}
+
+export interface ApiKey {
+  id: string;
+  team: string;
+  /** SHA-256 of the whole key. */
+  sha256: Buffer;
+  scopes: ReadonlySet<Scope>;
+}
+
+/** What a call on an endpoint may carry and where its media goes. */
+export interface EndpointMedia {
+  audio: boolean;
+  video: boolean;
+  simulcast: boolean;
+  /** The one video codec of a room, or the only one offered elsewhere; undefined offers all. */
+  videoCodec?: VideoCodec;
+}
+
+export interface Endpoint {
+  id: string;
+  team: string;
+  flow: string;
+  webrtc: boolean;
+  enabled: boolean;
+  target: { kind: 'echo' | 'room' };
+  media: EndpointMedia;
+  maxSessions: number;
+  maxDurationSeconds: number;
+  allowedOrigins: readonly string[];
+}
+
+/** One immutable version of all teams, keys, flows and endpoints. */
+export interface Directory {
+  team(id: string): Team | undefined;
+  apiKey(id: string): ApiKey | undefined;
+  flowState(team: string, flow: string): FlowState | undefined;
+  endpoint(id: string): Endpoint | undefined;
+  /** Every endpoint, in the order of the file. */
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** Where the current version is found; it may be another one at every look. */
+export interface DirectorySource {
+  readonly current: Directory;
+}

@@ -1,0 +1,66 @@
+import type { EndpointMedia } from '../directory/directory.ts';
+import type { EndReason } from '../protocol/codes.ts';
+import type { Track, WantedMedia } from '../protocol/messages.ts';
+
+/** A place on a worker that is held before the burn; every place is released exactly once. */
+export interface MediaPlace {
+  release(): void;
+}
+
+export interface CallSpec {
+  sessionId: string;
+  endpoint: { id: string; target: { kind: 'echo' | 'room' }; media: EndpointMedia };
+  /** What the client wants, in its own view. */
+  media: WantedMedia;
+  /** The media side ends the call by itself after this time, in milliseconds. */
+  remainingMs: number;
+  /** `sha-256 AA:BB:…` that the answer must show, when the token is bound to a certificate. */
+  fingerprint?: string;
+}
+
+export interface Offer {
+  id: string;
+  sdp: string;
+  /** How many media sections the SDP has; bounds the size of its answer. */
+  sections: number;
+  /** Rooms only: who is on which section, when it changed with this offer; always on a room's first offer. */
+  tracks?: Track[];
+}
+
+/** What a call tells its session; never called after `close()`, nor before `open()` has resolved. */
+export interface CallListener {
+  /** A later offer; the first one is `MediaCall.firstOffer`. */
+  offer(offer: Offer): void;
+  /** ICE and DTLS are up. Once. */
+  connected(): void;
+  /** False when ICE is disconnected, true when it has healed. */
+  reachable(reachable: boolean): void;
+  /** The call is over and holds nothing any more. */
+  ended(reason: Extract<EndReason, 'completed' | 'expired' | 'negotiation_failed' | 'worker_lost'>): void;
+}
+
+export interface MediaCall {
+  readonly firstOffer: Offer;
+  /**
+   * Applies the answer to the outstanding offer. False, with nothing looked at, when `offerId` is not the outstanding one.
+   * Rejects with `CallgateError('negotiation_failed')`; the session then ends the call.
+   */
+  accept(offerId: string, sdp: string): Promise<boolean>;
+  /** Asks for an offer with these kinds and directions; merges with whatever waits for the next one. */
+  change(media: WantedMedia): void;
+  /** Asks for an offer with new ICE credentials; does nothing while such an offer is unanswered. */
+  restart(): void;
+  /** Frees everything the call holds, its place included. Idempotent. */
+  close(): void;
+}
+
+/** The one way to media, so that a session need not know whether its worker is in this process or on another node. */
+export interface MediaPlane {
+  /** Holds a place; rejects with `CallgateError('at_capacity', {retryable: true})` when all workers are full. */
+  reserve(endpoint: CallSpec['endpoint']): Promise<MediaPlace>;
+  /** Opens a call on a reserved place, which it takes over also when it rejects. */
+  open(spec: CallSpec, place: MediaPlace, listener: CallListener): Promise<MediaCall>;
+  /** Whether any worker can take a call. */
+  readonly ready: boolean;
+  close(): Promise<void>;
+}
