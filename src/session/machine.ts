@@ -1,0 +1,237 @@
+import { CallgateError } from '../errors.ts';
+import type { Offer } from '../media/media.ts';
+import type { EndReason } from '../protocol/codes.ts';
+import type { ServerMessage, WantedMedia } from '../protocol/messages.ts';
+
+/** All deadlines of a session, in milliseconds. */
+export interface Deadlines {
+  answer: number;
+  connect: number;
+  reoffer: number;
+  unreachable: number;
+  settle: number;
+}
+
+export type TimerName = 'answer' | 'connect' | 'unreachable' | 'expiry' | 'notice' | 'settle';
+
+/**
+ * `opening`: burned, the call is being opened. `negotiating`: offered, until ICE and DTLS are up. `live`: media flows.
+ * `ending`: everything is released, the stored end is awaited. `ended`: nothing is left.
+ */
+export type Phase = 'opening' | 'negotiating' | 'live' | 'ending' | 'ended';
+
+export interface State {
+  readonly phase: Phase;
+  readonly deadlines: Deadlines;
+  /** The offer that waits for its answer. */
+  readonly outstanding: string | undefined;
+  readonly socketOpen: boolean;
+  /** Why it ends; known from `ending` on. */
+  readonly reason: EndReason | undefined;
+  /** What is left to announce, in milliseconds before the end, longest first. */
+  readonly notices: readonly number[];
+}
+
+export type Event =
+  | { type: 'begin'; remainingMs: number }
+  | { type: 'opened'; offer: Offer }
+  | { type: 'open_failed'; error: CallgateError }
+  | { type: 'offer'; offer: Offer }
+  | { type: 'answer'; offerId: string; sdp: string }
+  | { type: 'accepted'; offerId: string }
+  | { type: 'refused'; error: CallgateError }
+  | { type: 'connected' }
+  | { type: 'reachable'; reachable: boolean }
+  | { type: 'change'; media: WantedMedia }
+  | { type: 'restart' }
+  | { type: 'hangup' }
+  | { type: 'socket_lost' }
+  | { type: 'timeout'; timer: TimerName; remainingMs: number }
+  | { type: 'stop'; reason: EndReason }
+  | { type: 'settled' };
+
+export type Effect =
+  | { type: 'open_call' }
+  | { type: 'close_call' }
+  | { type: 'accept'; offerId: string; sdp: string }
+  | { type: 'change'; media: WantedMedia }
+  | { type: 'restart' }
+  | { type: 'send_offer'; offer: Offer }
+  | { type: 'send'; message: ServerMessage }
+  | { type: 'start_timer'; timer: TimerName; ms: number }
+  | { type: 'stop_timer'; timer: TimerName }
+  | { type: 'settle'; reason: EndReason }
+  | { type: 'close_socket'; code: number }
+  | { type: 'done'; reason: EndReason };
+
+type Step = readonly [State, readonly Effect[]];
+
+const NOTICES_MS = [60_000, 10_000];
+const NORMAL_CLOSURE = 1000;
+
+export const initial = (deadlines: Deadlines): State => ({
+  phase: 'opening',
+  deadlines,
+  outstanding: undefined,
+  socketOpen: true,
+  reason: undefined,
+  notices: NOTICES_MS,
+});
+
+/** Advances a session by one event. Pure: what is to be done is in the effects, in order. */
+export function step(state: State, event: Event): Step {
+  if (state.phase === 'ended') return [state, []];
+  if (state.phase === 'ending') return stepEnding(state, event);
+  switch (event.type) {
+    case 'begin':
+      return begin(state, event.remainingMs);
+    case 'opened':
+      return [{ ...state, phase: 'negotiating', outstanding: event.offer.id }, firstOffer(state, event.offer)];
+    case 'offer':
+      return [{ ...state, outstanding: event.offer.id }, laterOffer(state, event.offer)];
+    case 'answer':
+      // A stale answer is dropped unparsed.
+      if (event.offerId !== state.outstanding) return [state, []];
+      return [state, [{ type: 'accept', offerId: event.offerId, sdp: event.sdp }]];
+    case 'accepted':
+      if (event.offerId !== state.outstanding) return [state, []];
+      return [{ ...state, outstanding: undefined }, [{ type: 'stop_timer', timer: 'answer' }]];
+    case 'connected':
+      if (state.phase === 'live') return [state, []];
+      return [
+        { ...state, phase: 'live' },
+        [
+          { type: 'stop_timer', timer: 'connect' },
+          { type: 'send', message: { type: 'live' } },
+        ],
+      ];
+    case 'reachable':
+      return [state, [reachability(state, event.reachable)]];
+    case 'change':
+      return [state, [{ type: 'change', media: event.media }]];
+    case 'restart':
+      return [state, [{ type: 'restart' }]];
+    case 'timeout':
+      return timeout(state, event.timer, event.remainingMs);
+    case 'open_failed':
+    case 'refused':
+      return fail(state, event.error);
+    case 'hangup':
+      return end(state, 'completed');
+    case 'socket_lost':
+      return end({ ...state, socketOpen: false }, 'client_lost');
+    case 'stop':
+      return event.reason === 'negotiation_failed'
+        ? fail(state, new CallgateError('negotiation_failed'))
+        : end(state, event.reason);
+    case 'settled':
+      return [state, []];
+    default:
+      return event satisfies never;
+  }
+}
+
+const begin = (state: State, remainingMs: number): Step => {
+  const notices = NOTICES_MS.filter((before) => before < remainingMs);
+  return [
+    { ...state, notices },
+    [
+      { type: 'start_timer', timer: 'expiry', ms: remainingMs },
+      { type: 'start_timer', timer: 'connect', ms: state.deadlines.connect },
+      ...nextNotice(notices, remainingMs),
+      { type: 'open_call' },
+    ],
+  ];
+};
+
+const nextNotice = (notices: readonly number[], remainingMs: number): Effect[] =>
+  notices[0] === undefined ? [] : [{ type: 'start_timer', timer: 'notice', ms: Math.max(0, remainingMs - notices[0]) }];
+
+const firstOffer = ({ deadlines }: State, offer: Offer): Effect[] => [
+  { type: 'send_offer', offer },
+  ...tracks(offer),
+  { type: 'start_timer', timer: 'answer', ms: deadlines.answer },
+];
+
+/** Who is on which section is told before the offer that says so, but for the first: the offer is the first frame. */
+const laterOffer = ({ deadlines }: State, offer: Offer): Effect[] => [
+  ...tracks(offer),
+  { type: 'send_offer', offer },
+  { type: 'start_timer', timer: 'answer', ms: deadlines.reoffer },
+];
+
+const tracks = ({ tracks }: Offer): Effect[] => (tracks ? [{ type: 'send', message: { type: 'tracks', tracks } }] : []);
+
+const reachability = ({ deadlines }: State, reachable: boolean): Effect =>
+  reachable
+    ? { type: 'stop_timer', timer: 'unreachable' }
+    : { type: 'start_timer', timer: 'unreachable', ms: deadlines.unreachable };
+
+const timeout = (state: State, timer: TimerName, remainingMs: number): Step => {
+  switch (timer) {
+    case 'answer':
+      return end(state, 'answer_timeout');
+    case 'connect':
+      return end(state, 'connect_timeout');
+    case 'unreachable':
+      return end(state, 'client_lost');
+    case 'expiry':
+      return end(state, 'expired');
+    case 'notice':
+      return notice(state, remainingMs);
+    case 'settle':
+      return [state, []];
+    default:
+      return timer satisfies never;
+  }
+};
+
+const notice = (state: State, remainingMs: number): Step => {
+  const notices = state.notices.slice(1);
+  return [
+    { ...state, notices },
+    [
+      { type: 'send', message: { type: 'expiring', expires_in_ms: Math.max(0, Math.round(remainingMs)) } },
+      ...nextNotice(notices, remainingMs),
+    ],
+  ];
+};
+
+/** After the burn only a failed negotiation is told with an error of its own; whatever else fails is an end. */
+const fail = (state: State, error: CallgateError): Step => {
+  if (error.code !== 'negotiation_failed') return end(state, 'worker_lost');
+  const told: Effect = {
+    type: 'send',
+    message: { type: 'error', code: 'negotiation_failed', message: error.message, retryable: false },
+  };
+  const [next, effects] = end(state, 'negotiation_failed');
+  return [next, state.socketOpen ? [told, ...effects] : effects];
+};
+
+const RUNNING_TIMERS = ['answer', 'connect', 'unreachable', 'expiry', 'notice'] as const;
+
+const end = (state: State, reason: EndReason): Step => [
+  { ...state, phase: 'ending', reason, outstanding: undefined },
+  [
+    ...RUNNING_TIMERS.map((timer): Effect => ({ type: 'stop_timer', timer })),
+    { type: 'close_call' },
+    { type: 'settle', reason },
+    { type: 'start_timer', timer: 'settle', ms: state.deadlines.settle },
+  ],
+];
+
+/** The last frame follows the stored end and the freed place, or the settle deadline, whichever comes first. */
+const stepEnding = (state: State, event: Event): Step => {
+  const reason = state.reason ?? 'completed';
+  if (event.type === 'socket_lost') return [{ ...state, socketOpen: false }, []];
+  if (event.type !== 'settled' && !(event.type === 'timeout' && event.timer === 'settle')) return [state, []];
+  const code = reason === 'negotiation_failed' ? new CallgateError(reason).closeCode : NORMAL_CLOSURE;
+  const farewell: Effect[] = [
+    { type: 'send', message: { type: 'ended', reason } },
+    { type: 'close_socket', code },
+  ];
+  return [
+    { ...state, phase: 'ended' },
+    [{ type: 'stop_timer', timer: 'settle' }, ...(state.socketOpen ? farewell : []), { type: 'done', reason }],
+  ];
+};

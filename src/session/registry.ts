@@ -1,0 +1,52 @@
+import type { Logger } from 'pino';
+import type { EndReason } from '../protocol/codes.ts';
+import type { TokenStore } from '../tokens/store.ts';
+import type { Session } from './session.ts';
+
+/** The sessions of this process, and the one timer that keeps their leases. */
+export class SessionRegistry {
+  readonly #sessions = new Map<string, Session>();
+  readonly #store: Pick<TokenStore, 'renew'>;
+  readonly #log: Logger;
+  readonly #timer: NodeJS.Timeout;
+  #whenEmpty: (() => void) | undefined;
+
+  constructor({ store, log, renewEveryMs }: { store: Pick<TokenStore, 'renew'>; log: Logger; renewEveryMs: number }) {
+    this.#store = store;
+    this.#log = log;
+    this.#timer = setInterval(() => this.#renew(), renewEveryMs);
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  add(session: Session): void {
+    this.#sessions.set(session.id, session);
+  }
+
+  remove(session: Session): void {
+    this.#sessions.delete(session.id);
+    if (this.#sessions.size === 0) this.#whenEmpty?.();
+  }
+
+  /** Ends all sessions and waits until nothing of them is left. */
+  async close(reason: EndReason): Promise<void> {
+    clearInterval(this.#timer);
+    if (this.#sessions.size === 0) return;
+    const empty = new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+    for (const session of this.#sessions.values()) session.end(reason);
+    await empty;
+  }
+
+  /** A store that is away ends no call: the next round renews what lapsed. */
+  #renew(): void {
+    if (this.#sessions.size === 0) return;
+    const leases = [...this.#sessions.values()].map((session) => session.lease);
+    this.#store.renew(leases).catch((error: unknown) => {
+      this.#log.warn({ err: error, sessions: leases.length }, 'leases could not be renewed; trying again');
+    });
+  }
+}

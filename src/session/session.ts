@@ -1,0 +1,211 @@
+import type { Logger } from 'pino';
+import { CallgateError } from '../errors.ts';
+import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane, Offer } from '../media/media.ts';
+import type { EndReason } from '../protocol/codes.ts';
+import type { ServerMessage, SessionInfo } from '../protocol/messages.ts';
+import type { Lease, TokenStore } from '../tokens/store.ts';
+import { type Deadlines, type Effect, type Event, initial, type State, step, type TimerName } from './machine.ts';
+
+/** The client's end of a session; both are no-ops once it is closed. */
+export interface ClientSocket {
+  send(message: ServerMessage): void;
+  close(code: number): void;
+}
+
+/** What the burn gave, and what was held for it. */
+export interface SessionGrant {
+  lease: Lease;
+  /** Milliseconds until the session expires, counted from now. */
+  remainingMs: number;
+  /** Epoch milliseconds of the same moment by the store's clock, for people to read. */
+  expiresAt: number;
+  call: Pick<CallSpec, 'endpoint' | 'media' | 'fingerprint'>;
+  place: MediaPlace;
+  /** 256 bits, base64url. */
+  ticket: string;
+}
+
+export interface SessionDeps {
+  media: MediaPlane;
+  store: Pick<TokenStore, 'releasePlace'>;
+  /** Stores the end, however often that takes. */
+  finish(end: { id: string; sessionId: string; reason: EndReason }): Promise<void>;
+  deadlines: Deadlines;
+  log: Logger;
+  /** Called once, when nothing of the session is left. */
+  onEnded(session: Session, reason: EndReason): void;
+  onLive(session: Session, sinceStartMs: number): void;
+}
+
+/** One call, from the burn to its end: runs the state machine and owns everything that the session holds. */
+export class Session {
+  readonly lease: Lease;
+  readonly #grant: SessionGrant;
+  readonly #deps: SessionDeps;
+  readonly #socket: ClientSocket;
+  readonly #log: Logger;
+  readonly #startedAt = performance.now();
+  readonly #timers = new Map<TimerName, NodeJS.Timeout>();
+  readonly #queue: Event[] = [];
+  #state: State;
+  #running = false;
+  #call: MediaCall | undefined;
+  #sections = 0;
+
+  constructor(grant: SessionGrant, socket: ClientSocket, deps: SessionDeps) {
+    this.lease = grant.lease;
+    this.#grant = grant;
+    this.#socket = socket;
+    this.#deps = deps;
+    this.#log = deps.log.child({ session_id: grant.lease.sessionId, endpoint_id: grant.lease.endpointId });
+    this.#state = initial(deps.deadlines);
+  }
+
+  get id(): string {
+    return this.lease.sessionId;
+  }
+
+  /** Sections of the outstanding offer, which bound the size of its answer; 0 while none is. */
+  get offeredSections(): number {
+    return this.#state.outstanding === undefined ? 0 : this.#sections;
+  }
+
+  begin(): void {
+    this.dispatch({ type: 'begin', remainingMs: this.#remainingMs() });
+  }
+
+  /** The only way out; whoever comes first gives the reason. */
+  end(reason: EndReason): void {
+    this.dispatch({ type: 'stop', reason });
+  }
+
+  /** Events that arrive while effects run wait their turn, so that effects are carried out in order. */
+  dispatch(event: Event): void {
+    this.#queue.push(event);
+    if (this.#running) return;
+    this.#running = true;
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      const [state, effects] = step(this.#state, next);
+      this.#state = state;
+      for (const effect of effects) this.#run(effect);
+    }
+    this.#running = false;
+  }
+
+  #run(effect: Effect): void {
+    switch (effect.type) {
+      case 'open_call':
+        return this.#openCall();
+      case 'close_call':
+        return this.#call?.close();
+      case 'accept':
+        return this.#accept(effect.offerId, effect.sdp);
+      case 'change':
+        return this.#call?.change(effect.media);
+      case 'restart':
+        return this.#call?.restart();
+      case 'send_offer':
+        return this.#sendOffer(effect.offer);
+      case 'send':
+        if (effect.message.type === 'live') this.#deps.onLive(this, performance.now() - this.#startedAt);
+        return this.#socket.send(effect.message);
+      case 'start_timer':
+        return this.#startTimer(effect.timer, effect.ms);
+      case 'stop_timer':
+        return this.#stopTimer(effect.timer);
+      case 'settle':
+        return this.#settle(effect.reason);
+      case 'close_socket':
+        return this.#socket.close(effect.code);
+      case 'done':
+        return this.#deps.onEnded(this, effect.reason);
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  #openCall(): void {
+    const spec: CallSpec = { ...this.#grant.call, sessionId: this.id, remainingMs: this.#remainingMs() };
+    this.#deps.media.open(spec, this.#grant.place, this.#listener()).then(
+      (call) => {
+        this.#call = call;
+        if (this.#isOver()) call.close();
+        this.dispatch({ type: 'opened', offer: call.firstOffer });
+      },
+      (cause) => this.dispatch({ type: 'open_failed', error: this.#known(cause) }),
+    );
+  }
+
+  #listener(): CallListener {
+    return {
+      offer: (offer) => this.dispatch({ type: 'offer', offer }),
+      connected: () => this.dispatch({ type: 'connected' }),
+      reachable: (reachable) => this.dispatch({ type: 'reachable', reachable }),
+      ended: (reason) => this.end(reason),
+    };
+  }
+
+  #accept(offerId: string, sdp: string): void {
+    this.#call?.accept(offerId, sdp).then(
+      (accepted) => {
+        if (accepted) this.dispatch({ type: 'accepted', offerId });
+      },
+      (cause) => this.dispatch({ type: 'refused', error: this.#known(cause) }),
+    );
+  }
+
+  #sendOffer({ id, sdp, sections }: Offer): void {
+    this.#sections = sections;
+    this.#socket.send({ type: 'offer', offer_id: id, sdp, session: this.#info() });
+  }
+
+  #info(): SessionInfo {
+    return {
+      id: this.id,
+      endpoint_id: this.lease.endpointId,
+      expires_at: new Date(this.#grant.expiresAt).toISOString(),
+      expires_in_ms: Math.max(0, Math.round(this.#remainingMs())),
+      ticket: this.#grant.ticket,
+    };
+  }
+
+  #settle(reason: EndReason): void {
+    const { tokenId, endpointId, sessionId } = this.lease;
+    const freed = this.#deps.store.releasePlace({ endpointId, sessionId }).catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'the place is freed when its lease lapses');
+    });
+    const stored = this.#deps.finish({ id: tokenId, sessionId, reason });
+    Promise.all([stored, freed]).then(
+      () => this.dispatch({ type: 'settled' }),
+      (error: unknown) => this.#log.error({ err: error }, 'the end of the session could not be stored'),
+    );
+  }
+
+  #startTimer(timer: TimerName, ms: number): void {
+    this.#stopTimer(timer);
+    const fire = () => {
+      this.#timers.delete(timer);
+      this.dispatch({ type: 'timeout', timer, remainingMs: this.#remainingMs() });
+    };
+    this.#timers.set(timer, setTimeout(fire, ms));
+  }
+
+  #stopTimer(timer: TimerName): void {
+    clearTimeout(this.#timers.get(timer));
+    this.#timers.delete(timer);
+  }
+
+  #remainingMs(): number {
+    return this.#grant.remainingMs - (performance.now() - this.#startedAt);
+  }
+
+  #isOver(): boolean {
+    return this.#state.phase === 'ending' || this.#state.phase === 'ended';
+  }
+
+  #known(cause: unknown): CallgateError {
+    if (cause instanceof CallgateError) return cause;
+    this.#log.error({ err: cause }, 'media failed');
+    return new CallgateError('unavailable', { cause });
+  }
+}
