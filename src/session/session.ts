@@ -87,9 +87,18 @@ export class Session {
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       const [state, effects] = step(this.#state, next);
       this.#state = state;
-      for (const effect of effects) this.#run(effect);
+      for (const effect of effects) this.#attempt(effect);
     }
     this.#running = false;
+  }
+
+  /** A defect in one effect must not keep the others, and the end above all, from being carried out. */
+  #attempt(effect: Effect): void {
+    try {
+      this.#run(effect);
+    } catch (error) {
+      this.#log.error({ err: error, effect: effect.type }, 'an effect failed');
+    }
   }
 
   #run(effect: Effect): void {
