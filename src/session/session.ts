@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { CallgateError } from '../errors.ts';
 import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane, Offer } from '../media/media.ts';
 import type { EndReason } from '../protocol/codes.ts';
-import type { ServerMessage, SessionInfo } from '../protocol/messages.ts';
+import type { ServerMessage, SessionInfo, SessionMessage } from '../protocol/messages.ts';
 import type { Lease, TokenStore } from '../tokens/store.ts';
 import { type Deadlines, type Effect, type Event, initial, type State, step, type TimerName } from './machine.ts';
 
@@ -65,13 +65,37 @@ export class Session {
     return this.lease.sessionId;
   }
 
-  /** Sections of the outstanding offer, which bound the size of its answer; 0 while none is. */
+  /** Sections of the newest offer, which bound the size of an answer. */
   get offeredSections(): number {
-    return this.#state.outstanding === undefined ? 0 : this.#sections;
+    return this.#sections;
   }
 
   begin(): void {
     this.dispatch({ type: 'begin', remainingMs: this.#remainingMs() });
+  }
+
+  /** Takes a message of the client. */
+  receive(message: SessionMessage): void {
+    switch (message.type) {
+      case 'answer':
+        return this.dispatch({ type: 'answer', offerId: message.offer_id, sdp: message.sdp });
+      case 'media':
+        return this.dispatch({ type: 'change', media: message.media });
+      case 'restart_ice':
+        return this.dispatch({ type: 'restart' });
+      case 'hangup':
+        return this.dispatch({ type: 'hangup' });
+      case 'candidate':
+        // mediasoup is ICE-lite and learns the client's addresses from its checks (RFC 8445 section 2.5).
+        return;
+      default:
+        return message satisfies never;
+    }
+  }
+
+  /** Ends the session over an answer that cannot be used. */
+  refuse(message: string): void {
+    this.dispatch({ type: 'refused', error: new CallgateError('negotiation_failed', { message }) });
   }
 
   /** The only way out; whoever comes first gives the reason. */

@@ -1,0 +1,196 @@
+import type { Logger } from 'pino';
+import type { WebSocket } from 'ws';
+import type { Config } from '../config.ts';
+import { CallgateError, isCallCode } from '../errors.ts';
+import { badMessage, MAX_FRAME_BYTES, maxAnswerBytes, parseClientMessage } from '../protocol/codec.ts';
+import type { CallErrorCode } from '../protocol/codes.ts';
+import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
+import type { ClientSocket, Session, SessionGrant } from '../session/session.ts';
+import type { PeerAddress } from './address.ts';
+import { MessageRate } from './message-rate.ts';
+
+export interface ConnectionDeps {
+  admission: Config['admission'];
+  log: Logger;
+  admit(start: StartMessage, origin: string | undefined, gone: () => boolean): Promise<SessionGrant | undefined>;
+  /** Makes the session of a grant and begins it. */
+  createSession(grant: SessionGrant, socket: ClientSocket): Session;
+  /** Counts a failed presentation of this address in; false once it has had too many. */
+  recordFailure(peer: PeerAddress): Promise<boolean>;
+  /** Called once, when the socket has started or is closed, whichever is first. */
+  onStarted(): void;
+  onRefused(code: CallErrorCode): void;
+}
+
+/** What a stranger may leave waiting while its own start is looked at. */
+const MAX_WAITING_MESSAGES = 16;
+
+/** Failures that tell something about the presenter; the others tell something about the service. */
+const PRESENTER_FAULTS = new Set<string>([
+  'token_invalid',
+  'token_expired',
+  'token_revoked',
+  'token_unknown',
+  'token_used',
+  'endpoint_mismatch',
+  'origin_denied',
+  'fingerprint_mismatch',
+  'session_gone',
+] satisfies CallErrorCode[]);
+
+/** One client socket: admission before its session, a mere pipe after. */
+export class Connection implements ClientSocket {
+  readonly #ws: WebSocket;
+  readonly #peer: PeerAddress;
+  readonly #origin: string | undefined;
+  readonly #deps: ConnectionDeps;
+  readonly #rate: MessageRate;
+  readonly #startTimer: NodeJS.Timeout;
+  readonly #waiting: SessionMessage[] = [];
+  #phase: 'waiting' | 'starting' | 'started' | 'closed' = 'waiting';
+  #session: Session | undefined;
+  #alive = true;
+  #counted = true;
+
+  constructor(ws: WebSocket, peer: PeerAddress, origin: string | undefined, deps: ConnectionDeps) {
+    this.#ws = ws;
+    this.#peer = peer;
+    this.#origin = origin;
+    this.#deps = deps;
+    this.#rate = new MessageRate(deps.admission.messages_per_second);
+    this.#startTimer = setTimeout(() => this.fail(unspent('start_timeout')), deps.admission.start_timeout_ms);
+    ws.on('message', (data, isBinary) => {
+      if (isBinary) this.fail(badMessage('Frames are text'));
+      else this.receive(data as Buffer);
+    });
+    ws.on('pong', () => {
+      this.#alive = true;
+    });
+    // Errors of a socket are followed by its close.
+    ws.on('error', (error) => deps.log.debug({ err: error }, 'socket error'));
+    ws.on('close', () => this.#closed());
+  }
+
+  /** Takes one text frame, or the start that came with the upgrade. */
+  receive(data: Buffer | string): void {
+    if (this.#phase === 'closed') return;
+    if (!this.#rate.allow(performance.now())) return this.fail(this.#unlessSpent('rate_limited'));
+    if (data.length > MAX_FRAME_BYTES && !this.#admitsLarge(data)) return;
+    try {
+      this.#handle(parseClientMessage(data.toString()));
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  send(message: ServerMessage): void {
+    if (this.#ws.readyState !== this.#ws.OPEN) return;
+    // A client that does not read is as good as gone, and must not fill our memory.
+    if (this.#ws.bufferedAmount > this.#deps.admission.max_buffered_bytes) return this.#ws.terminate();
+    this.#ws.send(JSON.stringify(message));
+  }
+
+  close(code: number): void {
+    this.#ws.close(code);
+  }
+
+  /** Tells the one error that ends this socket, and closes it with the error's code. */
+  fail(cause: unknown): void {
+    if (this.#phase === 'closed') return;
+    const error = this.#known(cause);
+    if (!this.#session) this.#deps.onRefused(error.code as CallErrorCode);
+    this.#leave();
+    this.send({ type: 'error', code: error.code as CallErrorCode, message: error.message, retryable: error.retryable });
+    this.close(error.closeCode);
+  }
+
+  /** Pings; a socket that has not answered the one before is dead. */
+  checkAlive(): void {
+    if (!this.#alive) return this.#ws.terminate();
+    this.#alive = false;
+    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
+  }
+
+  /** A frame over the usual size can only be the answer to a large offer. Anything else is refused unread. */
+  #admitsLarge(data: Buffer | string): boolean {
+    const session = this.#session;
+    const answering = session !== undefined && /^\s*\{\s*"type"\s*:\s*"answer"/.test(data.toString().slice(0, 64));
+    if (!answering) {
+      this.fail(badMessage('The frame is too large'));
+      return false;
+    }
+    if (data.length <= maxAnswerBytes(session.offeredSections)) return true;
+    session.refuse('The answer is too large');
+    return false;
+  }
+
+  #handle(message: ClientMessage): void {
+    if (this.#phase === 'waiting') return this.#first(message);
+    if (message.type === 'start' || message.type === 'resume') throw badMessage('The session has already started');
+    if (this.#session) return this.#session.receive(message);
+    if (this.#waiting.push(message) > MAX_WAITING_MESSAGES) throw badMessage('Too many messages before the offer');
+  }
+
+  #first(message: ClientMessage): void {
+    if (message.type !== 'start' && message.type !== 'resume')
+      throw badMessage('The first message is a start or a resume');
+    clearTimeout(this.#startTimer);
+    this.#phase = 'starting';
+    if (message.type === 'start') void this.#start(message);
+    else void this.#refuse(new CallgateError('session_gone'));
+  }
+
+  async #start(message: StartMessage): Promise<void> {
+    try {
+      const grant = await this.#deps.admit(message, this.#origin, () => this.#isClosed());
+      if (!grant) return;
+      this.#session = this.#deps.createSession(grant, this);
+      if (this.#isClosed()) return this.#session.dispatch({ type: 'socket_lost' });
+      this.#phase = 'started';
+      this.#uncount();
+      for (const waiting of this.#waiting.splice(0)) this.#session.receive(waiting);
+    } catch (error) {
+      await this.#refuse(this.#known(error));
+    }
+  }
+
+  async #refuse(error: CallgateError): Promise<void> {
+    const allowed = !PRESENTER_FAULTS.has(error.code) || (await this.#deps.recordFailure(this.#peer));
+    this.fail(allowed ? error : new CallgateError('rate_limited', { retryable: error.retryable }));
+  }
+
+  #closed(): void {
+    this.#leave();
+    this.#uncount();
+  }
+
+  /** Nothing that comes in counts any more; a session hears that its client is gone. */
+  #leave(): void {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    clearTimeout(this.#startTimer);
+    this.#session?.dispatch({ type: 'socket_lost' });
+  }
+
+  #uncount(): void {
+    if (!this.#counted) return;
+    this.#counted = false;
+    this.#deps.onStarted();
+  }
+
+  #isClosed(): boolean {
+    return this.#phase === 'closed';
+  }
+
+  #unlessSpent(code: CallErrorCode): CallgateError {
+    return this.#phase === 'waiting' ? unspent(code) : new CallgateError(code);
+  }
+
+  #known(cause: unknown): CallgateError {
+    if (cause instanceof CallgateError && isCallCode(cause.code)) return cause;
+    this.#deps.log.error({ err: cause }, 'a defect ended a socket');
+    return new CallgateError('unavailable', { cause });
+  }
+}
+
+const unspent = (code: CallErrorCode) => new CallgateError(code, { retryable: true });

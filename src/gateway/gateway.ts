@@ -1,0 +1,128 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
+import { WebSocket, WebSocketServer } from 'ws';
+import type { Config } from '../config.ts';
+import { CallgateError } from '../errors.ts';
+import { badMessage, maxAnswerBytes } from '../protocol/codec.ts';
+import { type CallErrorCode, CLOSE_CODES, SUBPROTOCOL } from '../protocol/codes.ts';
+import { decodeEarlyStart, type OfferedProtocols, readProtocols } from '../protocol/early-start.ts';
+import { peerAddress } from './address.ts';
+import { Connection, type ConnectionDeps } from './connection.ts';
+import { AddressLimits } from './limits.ts';
+
+export const CONNECT_PATH = '/v1/connect';
+
+/** Beyond this a frame is not even collected; larger than any answer, so that those are refused with their own code. */
+const MAX_PAYLOAD_BYTES = Math.max(512 * 1024, maxAnswerBytes(200));
+
+export interface GatewayDeps extends Pick<ConnectionDeps, 'admit' | 'createSession' | 'onRefused'> {
+  config: Config;
+  log: Logger;
+}
+
+/** ws closes with its own codes when a frame breaks RFC 6455 or is too large; clients get the documented error instead. */
+class GateSocket extends WebSocket {
+  override close(code?: number, reason?: string | Buffer): void {
+    const broken = code !== undefined && code >= 1002 && code <= 1010;
+    if (!broken || this.readyState !== WebSocket.OPEN) return super.close(code, reason);
+    const { message, retryable } = badMessage('The frame breaks the WebSocket protocol or is too large');
+    this.send(JSON.stringify({ type: 'error', code: 'bad_message', message, retryable }));
+    super.close(CLOSE_CODES.bad_message);
+  }
+}
+
+const SOCKET_OPTIONS = {
+  noServer: true,
+  clientTracking: false,
+  perMessageDeflate: false,
+  maxPayload: MAX_PAYLOAD_BYTES,
+  maxFragments: 256,
+  closeTimeout: 2000,
+  WebSocket: GateSocket,
+  // Never an early start: echoing it would put the token into a header of the response.
+  handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+} as const;
+
+/** The WebSocket side of the HTTP server. */
+export class Gateway {
+  readonly #deps: GatewayDeps;
+  readonly #limits: AddressLimits;
+  readonly #connections = new Set<Connection>();
+  readonly #wss = new WebSocketServer(SOCKET_OPTIONS);
+  readonly #pings: NodeJS.Timeout;
+  #unstarted = 0;
+  #closing = false;
+
+  constructor(deps: GatewayDeps) {
+    this.#deps = deps;
+    this.#limits = new AddressLimits(deps.config.admission);
+    this.#pings = setInterval(() => {
+      for (const connection of this.#connections) connection.checkAlive();
+    }, deps.config.admission.ping_interval_ms);
+  }
+
+  get sockets(): number {
+    return this.#connections.size;
+  }
+
+  /** Takes an upgrade request of the HTTP server. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', (error) => this.#deps.log.debug({ err: error }, 'upgrade failed'));
+    const path = (request.url ?? '').split('?', 1)[0];
+    if (path !== CONNECT_PATH) return refuseUpgrade(socket, '404 Not Found');
+    if (this.#closing) return refuseUpgrade(socket, '503 Service Unavailable');
+    this.#wss.handleUpgrade(request, socket, head, (ws) => this.#accept(ws, request));
+  }
+
+  /** Stops taking sockets and closes those that have no session; sessions close their own. */
+  close(): void {
+    this.#closing = true;
+    clearInterval(this.#pings);
+    for (const connection of this.#connections) connection.fail(new CallgateError('unavailable', { retryable: true }));
+    this.#wss.close();
+  }
+
+  /** The 101 is written by now, so that every refusal is a frame and a close code that a browser can read. */
+  #accept(ws: WebSocket, request: IncomingMessage): void {
+    const { admission, http } = this.#deps.config;
+    const peer = peerAddress(request, http.trusted_proxies);
+    const log = this.#deps.log.child({ peer: peer.address });
+    const counted = this.#limits.openSocket(peer);
+    const crowded = this.#unstarted >= admission.max_unstarted_sockets;
+    this.#unstarted += 1;
+    const connection = new Connection(ws, peer, request.headers.origin, {
+      ...this.#deps,
+      admission,
+      log,
+      recordFailure: (address) => this.#limits.recordFailure(address),
+      onStarted: () => {
+        this.#unstarted -= 1;
+      },
+    });
+    this.#connections.add(connection);
+    ws.once('close', () => {
+      this.#connections.delete(connection);
+      if (counted) this.#limits.closeSocket(peer);
+    });
+    if (!counted) return connection.fail(unspent('rate_limited'));
+    if (crowded) return connection.fail(unspent('at_capacity'));
+    this.#readEarlyStart(connection, readProtocols(request.headers['sec-websocket-protocol']));
+  }
+
+  #readEarlyStart(connection: Connection, { known, earlyStart }: OfferedProtocols): void {
+    if (!known) return connection.fail(badMessage(`The subprotocol is ${SUBPROTOCOL}`));
+    if (earlyStart === undefined) return;
+    try {
+      connection.receive(decodeEarlyStart(earlyStart));
+    } catch (error) {
+      connection.fail(error);
+    }
+  }
+}
+
+const unspent = (code: CallErrorCode) => new CallgateError(code, { retryable: true });
+
+const refuseUpgrade = (socket: Duplex, status: string): void => {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+};

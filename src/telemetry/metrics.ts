@@ -1,0 +1,74 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { CallErrorCode, EndReason } from '../protocol/codes.ts';
+
+/** What is read at the moment of a scrape. */
+export interface Gauges {
+  sessions(): number;
+  sockets(): number;
+  calls(): number;
+  storeReady(): boolean;
+  mediaReady(): boolean;
+}
+
+/** Every metric of one process. Label values come from closed sets only. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #starts: Counter<'outcome'>;
+  readonly #ends: Counter<'reason'>;
+  readonly #live: Histogram;
+
+  constructor(gauges: Gauges) {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    const gauge = (name: string, help: string, read: () => number) =>
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    gauge('callgate_sessions', 'Sessions of this process.', gauges.sessions);
+    gauge('callgate_sockets', 'Open WebSockets.', gauges.sockets);
+    gauge('callgate_media_calls', 'Calls that hold a place on a worker.', gauges.calls);
+    gauge('callgate_store_ready', '1 while the token store answers.', () => Number(gauges.storeReady()));
+    gauge('callgate_media_ready', '1 while a worker can take calls.', () => Number(gauges.mediaReady()));
+    this.#starts = new Counter({
+      name: 'callgate_starts_total',
+      help: 'Presented starts: burned, or the code of the refusal.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.#ends = new Counter({
+      name: 'callgate_sessions_ended_total',
+      help: 'Ended sessions by reason.',
+      labelNames: ['reason'],
+      registers,
+    });
+    this.#live = new Histogram({
+      name: 'callgate_time_to_live_seconds',
+      help: 'From the burn until ICE and DTLS are up.',
+      buckets: [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25],
+      registers,
+    });
+  }
+
+  readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
+
+  started(outcome: 'burned' | CallErrorCode): void {
+    this.#starts.inc({ outcome });
+  }
+
+  live(ms: number): void {
+    this.#live.observe(ms / 1000);
+  }
+
+  ended(reason: EndReason): void {
+    this.#ends.inc({ reason });
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}
