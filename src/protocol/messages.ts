@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox';
 import { CLOSE_CODES, END_REASONS } from './codes.ts';
 
 const exact = { additionalProperties: false } as const;
-const literals = <const T extends readonly string[]>(values: T) => Type.Enum([...values] as unknown as T);
+const literals = <const T extends readonly string[]>(values: T) => Type.Enum<[...T]>([...values]);
 
 /** Longest encoded call token that is looked at, in characters. */
 export const MAX_TOKEN_LENGTH = 2048;
