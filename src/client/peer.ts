@@ -1,0 +1,97 @@
+import { directionOf, type Kind, offerActive, readSections, type Section } from './sdp.ts';
+
+/** ICE heals a short gap by itself; after this long, in milliseconds, new credentials are asked for. */
+const DISCONNECTED_PATIENCE_MS = 2000;
+
+export interface PeerListener {
+  /** ICE and DTLS are up for the first time. */
+  connected(): void;
+  /** ICE does not get through; a restart may help. */
+  unreachable(): void;
+}
+
+/** A section that media comes in on. `own` tells the caller's sections from those that carry other participants. */
+export interface Incoming {
+  mid: string;
+  own: boolean;
+  receiver: RTCRtpReceiver;
+}
+
+/** The one RTCPeerConnection of a call; it only ever answers. */
+export class Peer {
+  readonly #pc: RTCPeerConnection;
+  readonly #listener: PeerListener;
+  readonly #tracks = new Map<Kind, MediaStreamTrack | null>();
+  #sections = new Map<string, Section>();
+  #patience: ReturnType<typeof setTimeout> | undefined;
+  #connected = false;
+
+  constructor(certificate: RTCCertificate, listener: PeerListener) {
+    this.#pc = new RTCPeerConnection({ certificates: [certificate], bundlePolicy: 'max-bundle' });
+    this.#listener = listener;
+    this.#pc.onconnectionstatechange = () => this.#onConnection();
+    this.#pc.oniceconnectionstatechange = () => this.#onIce();
+  }
+
+  /** Applies an offer and returns the SDP of the answer; `sends` tells which kinds the caller wants to send. */
+  async answer(sdp: string, sends: (kind: Kind) => boolean): Promise<string> {
+    const first = !this.#pc.remoteDescription;
+    await this.#pc.setRemoteDescription({ type: 'offer', sdp: first ? offerActive(sdp) : sdp });
+    this.#sections = new Map(readSections(sdp).map((section) => [section.mid, section]));
+    for (const { transceiver, section } of this.#transceivers()) {
+      if (!section.canSend) continue;
+      // After the offer and not by addTrack before it: a section that offers simulcast would not be matched to the track.
+      await transceiver.sender.replaceTrack(this.#tracks.get(section.kind) ?? null);
+      transceiver.direction = directionOf(sends(section.kind), section.canReceive);
+    }
+    const answer = await this.#pc.createAnswer();
+    await this.#pc.setLocalDescription(answer);
+    return answer.sdp ?? '';
+  }
+
+  /** Sends this track from now on, or from the next answer when its kind has no section yet. */
+  async attach(kind: Kind, track: MediaStreamTrack | null): Promise<void> {
+    this.#tracks.set(kind, track);
+    const own = this.#transceivers().find(({ section }) => section.kind === kind && section.canSend);
+    await own?.transceiver.sender.replaceTrack(track);
+  }
+
+  incoming(): Incoming[] {
+    return this.#transceivers()
+      .filter(({ transceiver }) => ['sendrecv', 'recvonly'].includes(transceiver.currentDirection ?? ''))
+      .map(({ transceiver, section }) => ({ mid: section.mid, own: section.canSend, receiver: transceiver.receiver }));
+  }
+
+  getStats(): Promise<RTCStatsReport> {
+    return this.#pc.getStats();
+  }
+
+  close(): void {
+    clearTimeout(this.#patience);
+    this.#pc.onconnectionstatechange = null;
+    this.#pc.oniceconnectionstatechange = null;
+    this.#pc.close();
+  }
+
+  #transceivers(): { transceiver: RTCRtpTransceiver; section: Section }[] {
+    return this.#pc.getTransceivers().flatMap((transceiver) => {
+      const section = this.#sections.get(transceiver.mid ?? '');
+      return section ? { transceiver, section } : [];
+    });
+  }
+
+  #onConnection(): void {
+    if (this.#pc.connectionState !== 'connected' || this.#connected) return;
+    this.#connected = true;
+    this.#listener.connected();
+  }
+
+  #onIce(): void {
+    clearTimeout(this.#patience);
+    const state = this.#pc.iceConnectionState;
+    if (state === 'failed') this.#listener.unreachable();
+    if (state === 'disconnected') {
+      this.#patience = setTimeout(() => this.#listener.unreachable(), DISCONNECTED_PATIENCE_MS);
+    }
+  }
+}
