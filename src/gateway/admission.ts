@@ -6,7 +6,7 @@ import type { MediaPlace, MediaPlane } from '../media/media.ts';
 import type { CallErrorCode } from '../protocol/codes.ts';
 import type { StartMessage } from '../protocol/messages.ts';
 import type { SessionGrant } from '../session/session.ts';
-import type { CallTokenClaims } from '../tokens/claims.ts';
+import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
 import type { Lease, TokenStore } from '../tokens/store.ts';
 import { originAllowed } from './origin.ts';
 
@@ -56,9 +56,7 @@ export class Admission {
     const endpoint = current.endpoint(claims.endpointId);
     if (!endpoint || callability(current, endpoint.id, claims.team) !== 'ok') throw unspent('endpoint_unavailable');
     if (!originAllowed(origin, endpoint.allowedOrigins)) throw unspent('origin_denied');
-    if (claims.fingerprint !== undefined && claims.fingerprint !== start.dtls_fingerprint?.toUpperCase()) {
-      throw unspent('fingerprint_mismatch');
-    }
+    if (claims.fingerprint !== undefined && !shows(start, claims.fingerprint)) throw unspent('fingerprint_mismatch');
     return endpoint;
   }
 
@@ -81,5 +79,8 @@ export class Admission {
     this.#deps.store.releasePlace(lease).catch(() => undefined);
   }
 }
+
+const shows = ({ dtls_fingerprint: shown }: StartMessage, bound: string): boolean =>
+  shown !== undefined && sameFingerprint(shown, bound);
 
 const unspent = (code: CallErrorCode) => new CallgateError(code, { retryable: true });
