@@ -1,0 +1,97 @@
+import * as mediasoup from 'mediasoup';
+import type { Router, RouterRtpCodecCapability, WebRtcServer, Worker } from 'mediasoup/types';
+import type { Logger } from 'pino';
+import { type BoundPorts, type ListenAddress, listenInfos } from './addresses.ts';
+import type { PortRange } from './ports.ts';
+
+/** A worker subprocess with the ports it listens on and the router that its echo calls share. */
+export interface MediaWorker {
+  readonly worker: Worker;
+  readonly webRtcServer: WebRtcServer;
+  readonly router: Router;
+  readonly ports: BoundPorts;
+}
+
+export interface WorkerOptions {
+  mediaCodecs: RouterRtpCodecCapability[];
+  /** Path of the worker binary; mediasoup's own place by default. */
+  workerBin?: string | undefined;
+}
+
+/** A worker that was told to close and has not ended after this time is killed. */
+const KILL_AFTER_MS = 3000;
+
+/** Starts one worker; tries the ports that its predecessor had first. Leaves no process behind when it rejects. */
+export const startWorker = async (
+  { mediaCodecs, workerBin }: WorkerOptions,
+  addresses: readonly ListenAddress[],
+  ports: { last?: BoundPorts | undefined; range?: PortRange | undefined },
+): Promise<MediaWorker> => {
+  const worker = await withoutSignalHandlers(() =>
+    mediasoup.createWorker({ logLevel: 'warn', ...(workerBin === undefined ? {} : { workerBin }) }),
+  );
+  try {
+    const webRtcServer = await listen(worker, addresses, ports);
+    const router = await worker.createRouter({ mediaCodecs });
+    const { udpSockets, tcpServers } = await webRtcServer.dump();
+    const bound = { udp: udpSockets.map(({ port }) => port), tcp: tcpServers.map(({ port }) => port) };
+    return { worker, webRtcServer, router, ports: bound };
+  } catch (error) {
+    await stopWorker(worker);
+    throw error;
+  }
+};
+
+/** Closes a worker and resolves when its subprocess has ended. */
+export const stopWorker = async (worker: Worker): Promise<void> => {
+  if (worker.subprocessClosed) return;
+  const ended = new Promise<void>((resolve) => worker.once('subprocessclose', resolve));
+  worker.close();
+  const timer = setTimeout(() => process.kill(worker.pid, 'SIGKILL'), KILL_AFTER_MS);
+  await ended;
+  clearTimeout(timer);
+};
+
+/** Sends what mediasoup and its workers log to the log; there is one such place in a process, the last call wins. */
+export const logMediasoup = (log: Pick<Logger, 'warn' | 'error'>): void =>
+  mediasoup.setLogEventListeners({
+    onwarn: (namespace, line) => log.warn({ namespace }, line),
+    onerror: (namespace, line, err) => {
+      // The pool tells of a dead worker itself, and knows whether it is one.
+      if (!line.startsWith('worker process died')) log.error(err ? { namespace, err } : { namespace }, line);
+    },
+  });
+
+const listen = async (
+  worker: Worker,
+  addresses: readonly ListenAddress[],
+  { last, range }: { last?: BoundPorts | undefined; range?: PortRange | undefined },
+): Promise<WebRtcServer> => {
+  if (last !== undefined) {
+    // As fixed ports: the worker keeps its books of a port range by its upper end alone, so that a range of one port
+    // and the configured one could be taken for the same.
+    const again = await worker.createWebRtcServer({ listenInfos: listenInfos(addresses, last) }).catch(() => undefined);
+    if (again !== undefined) return again;
+  }
+  return worker.createWebRtcServer({ listenInfos: listenInfos(addresses, range) }).catch((cause: Error) => {
+    const where = addresses.map(({ ip }) => ip).join(', ');
+    const what = range === undefined ? '' : ` in ${range.min}-${range.max}`;
+    throw new Error(`a media worker finds no free port${what} on ${where}: ${cause.message}`, { cause });
+  });
+};
+
+/**
+ * mediasoup closes each of its workers on SIGINT and SIGTERM by itself, which would cut every call before the server's
+ * own stop has told anybody. Its constructor registers the handlers synchronously.
+ */
+const withoutSignalHandlers = <T>(make: () => T): T => {
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const before = signals.map((signal) => new Set(process.listeners(signal)));
+  const made = make();
+  for (const [index, signal] of signals.entries()) {
+    for (const listener of process.listeners(signal)) {
+      if (!before[index]?.has(listener)) process.removeListener(signal, listener);
+    }
+  }
+  return made;
+};

@@ -1,0 +1,237 @@
+import { networkInterfaces } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Router, WebRtcServer } from 'mediasoup/types';
+import type { Logger } from 'pino';
+import { CallgateError } from '../errors.ts';
+import { type BoundPorts, type ListenAddress, type ListenSettings, listenAddresses } from './addresses.ts';
+import { type PortRange, requirePorts } from './ports.ts';
+import { logMediasoup, type MediaWorker, startWorker, stopWorker, type WorkerOptions } from './worker.ts';
+
+/** One held place on a worker. */
+export interface RouterSlot {
+  readonly router: Router;
+  readonly webRtcServer: WebRtcServer;
+  /** Gives the place back; idempotent, also after the worker has died. */
+  release(): void;
+}
+
+export interface WorkerPoolOptions extends WorkerOptions {
+  workers: number;
+  listen: ListenSettings;
+  /** Where media ports are taken from; the system picks without it. */
+  ports?: PortRange | undefined;
+  maxCallsPerWorker: number;
+  log: Pick<Logger, 'warn' | 'error'>;
+}
+
+/** One worker's chair: whoever sits there is replaced when it dies. */
+interface Seat {
+  occupant?: Occupant | undefined;
+  lastPorts?: BoundPorts;
+  replacing?: Promise<void>;
+  /** Deaths in a row that came soon after the start. */
+  earlyDeaths: number;
+}
+
+interface Occupant extends MediaWorker {
+  readonly since: number;
+  calls: number;
+}
+
+interface Room {
+  readonly occupant: Occupant;
+  readonly router: Promise<Router>;
+  calls: number;
+}
+
+/** A worker that lived shorter than this is replaced after a pause that doubles. */
+const EARLY_DEATH_MS = 1000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5000;
+
+/** The only maker of mediasoup workers. Calls outside rooms share one router a worker; a room has one of its own. */
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #addresses: readonly ListenAddress[];
+  readonly #seats: readonly Seat[];
+  readonly #rooms = new Map<string, Room>();
+  readonly #retired = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  /** Starts all workers; rejects with an Error for people when one cannot start, and leaves no process behind then. */
+  static async create(options: WorkerPoolOptions): Promise<WorkerPool> {
+    const addresses = listenAddresses(options.listen, networkInterfaces());
+    if (options.ports !== undefined) requirePorts(options.ports, options.workers);
+    logMediasoup(options.log);
+    const pool = new WorkerPool(options, addresses);
+    const starts = await Promise.allSettled(pool.#seats.map((seat) => pool.#fill(seat)));
+    const failed = starts.find((start) => start.status === 'rejected');
+    if (failed !== undefined) {
+      await pool.close();
+      throw failed.reason;
+    }
+    return pool;
+  }
+
+  private constructor(options: WorkerPoolOptions, addresses: readonly ListenAddress[]) {
+    this.#options = options;
+    this.#addresses = addresses;
+    this.#seats = Array.from({ length: options.workers }, () => ({ earlyDeaths: 0 }));
+  }
+
+  /**
+   * Holds a place on the least-loaded worker; calls that name the same room share one router, on one worker.
+   * Rejects with `CallgateError('at_capacity', {retryable: true})` when no worker, or not the room's, has a place.
+   */
+  async acquire(room?: string): Promise<RouterSlot> {
+    if (room !== undefined) return this.#enter(room);
+    const occupant = this.#leastLoaded();
+    occupant.calls++;
+    return makeSlot(occupant, occupant.router, () => occupant.calls--);
+  }
+
+  /** Whether any worker is up. */
+  get ready(): boolean {
+    return this.#seats.some(({ occupant }) => occupant !== undefined);
+  }
+
+  /** Places that are held on living workers. */
+  get calls(): number {
+    return this.workers.reduce((sum, { calls }) => sum + calls, 0);
+  }
+
+  /** The living workers, in a fixed order. */
+  get workers(): { pid: number; calls: number }[] {
+    return this.#occupants().map(({ worker, calls }) => ({ pid: worker.pid, calls }));
+  }
+
+  /** Rooms that have a router. */
+  get rooms(): number {
+    return this.#rooms.size;
+  }
+
+  /** From now on a worker that ends is neither replaced nor an error: a signal to the process group reaches it as well. */
+  retire(): void {
+    this.#retired.abort();
+  }
+
+  /** Closes all workers, and with them all routers; resolves when the subprocesses have ended. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.retire();
+    await Promise.all(
+      this.#seats.map(async (seat) => {
+        await seat.replacing;
+        if (seat.occupant !== undefined) await stopWorker(seat.occupant.worker);
+        seat.occupant = undefined;
+      }),
+    );
+  }
+
+  async #fill(seat: Seat): Promise<void> {
+    const started = await startWorker(this.#options, this.#addresses, {
+      last: seat.lastPorts,
+      range: this.#options.ports,
+    });
+    const occupant = { ...started, since: performance.now(), calls: 0 };
+    seat.occupant = occupant;
+    seat.lastPorts = started.ports;
+    started.worker.once('died', (error) => this.#died(seat, occupant, error));
+  }
+
+  #died(seat: Seat, occupant: Occupant, error: Error): void {
+    seat.occupant = undefined;
+    for (const [name, room] of this.#rooms) if (room.occupant === occupant) this.#rooms.delete(name);
+    if (this.#retired.signal.aborted) return;
+    const early = performance.now() - occupant.since < EARLY_DEATH_MS;
+    seat.earlyDeaths = early ? seat.earlyDeaths + 1 : 0;
+    // mediasoup's message holds the exit code and the signal.
+    this.#options.log.error(
+      { pid: occupant.worker.pid, calls: occupant.calls, exit: error.message },
+      'a media worker died',
+    );
+    seat.replacing = this.#replace(seat);
+  }
+
+  async #replace(seat: Seat): Promise<void> {
+    for (let failures = seat.earlyDeaths; !this.#retired.signal.aborted; failures++) {
+      await this.#pause(failures);
+      if (this.#retired.signal.aborted) return;
+      try {
+        return await this.#fill(seat);
+      } catch (err) {
+        this.#options.log.error({ err }, 'a media worker could not be replaced; it is tried again');
+      }
+    }
+  }
+
+  async #pause(failures: number): Promise<void> {
+    if (failures === 0) return;
+    const ms = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
+    await delay(ms, undefined, { signal: this.#retired.signal }).catch((error: Error) => {
+      if (error.name !== 'AbortError') throw error;
+    });
+  }
+
+  async #enter(name: string): Promise<RouterSlot> {
+    const room = this.#rooms.get(name) ?? this.#makeRoom(name);
+    if (room.occupant.calls >= this.#options.maxCallsPerWorker) throw atCapacity();
+    room.occupant.calls++;
+    room.calls++;
+    try {
+      const router = await room.router;
+      return makeSlot(room.occupant, router, () => this.#leave(name, room, router));
+    } catch (cause) {
+      // The worker died while it made the router; another one can take the call.
+      this.#leave(name, room);
+      throw atCapacity(cause);
+    }
+  }
+
+  #makeRoom(name: string): Room {
+    const occupant = this.#leastLoaded();
+    const router = occupant.worker.createRouter({ mediaCodecs: this.#options.mediaCodecs });
+    const room = { occupant, router, calls: 0 };
+    this.#rooms.set(name, room);
+    return room;
+  }
+
+  #leave(name: string, room: Room, router?: Router): void {
+    room.occupant.calls--;
+    room.calls--;
+    if (room.calls > 0) return;
+    if (this.#rooms.get(name) === room) this.#rooms.delete(name);
+    router?.close();
+  }
+
+  #leastLoaded(): Occupant {
+    const [first, ...others] = this.#occupants();
+    if (first === undefined) throw atCapacity();
+    const least = others.reduce((best, other) => (other.calls < best.calls ? other : best), first);
+    if (least.calls >= this.#options.maxCallsPerWorker) throw atCapacity();
+    return least;
+  }
+
+  #occupants(): Occupant[] {
+    return this.#seats.flatMap(({ occupant }) => occupant ?? []);
+  }
+}
+
+const atCapacity = (cause?: unknown) => new CallgateError('at_capacity', { retryable: true, cause });
+
+const makeSlot = ({ webRtcServer }: Occupant, router: Router, giveBack: () => void): RouterSlot => {
+  let held = true;
+  return {
+    router,
+    webRtcServer,
+    release() {
+      if (!held) return;
+      held = false;
+      giveBack();
+    },
+  };
+};
