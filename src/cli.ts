@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+import { Command, Option } from 'commander';
+import { loadConfig } from './config.ts';
+import { createApiKey } from './mint/api-keys.ts';
+import { startServer } from './server.ts';
+import { createLog } from './telemetry/log.ts';
+import { createKeySet } from './tokens/keys.ts';
+import { ConfigError } from './yaml-file.ts';
+
+const program = new Command('callgate').description('The gate for WebRTC calls: one token, one call.');
+
+program.command('serve', { isDefault: true }).description('run the server in the foreground').action(serve);
+
+const keys = program.command('keys').description('make keys');
+keys
+  .command('signing')
+  .description('print a JWK set with one new signing key, for CALLGATE_SIGNING_KEYS')
+  .addOption(new Option('--alg <alg>', 'algorithm').choices(['EdDSA', 'ES256']).default('EdDSA'))
+  .action(async ({ alg }: { alg: 'EdDSA' | 'ES256' }) => print(JSON.stringify(await createKeySet(alg), null, 2)));
+keys
+  .command('create <id>')
+  .description('print a new API key, and the line that goes into the tenants file')
+  .action((id: string) => {
+    const { key, sha256 } = createApiKey(id);
+    print(`key (shown once, for your backend): ${key}`);
+    print(
+      `tenants file, under api_keys:       - { id: ${id}, sha256: ${sha256}, scopes: [CREATE_CALL_TOKEN, READ_CALL_TOKEN] }`,
+    );
+  });
+
+await program.parseAsync().catch(explain);
+
+async function serve(): Promise<void> {
+  const { config, demo } = loadConfig();
+  const log = createLog(config.log_level);
+  const server = await startServer({ config, demo, log });
+  if (server.demoKey) welcome(server.url, server.demoKey);
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    // A second signal means now.
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    server.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.fatal({ err: error }, 'stopping failed');
+        process.exit(1);
+      },
+    );
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+}
+
+function welcome(url: string, key: string): void {
+  print(`
+  callgate is up, as a demo on this machine only
+
+    page     ${url}/
+    API key  ${key}
+
+  The key is new at every start. Ctrl-C stops the server.
+`);
+}
+
+function explain(error: unknown): void {
+  console.error(error instanceof ConfigError ? `callgate cannot start:\n${error.message}` : error);
+  process.exitCode = 1;
+}
+
+function print(text: string): void {
+  console.log(text);
+}

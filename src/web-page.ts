@@ -1,0 +1,31 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import fastifyStatic from '@fastify/static';
+import type { FastifyInstance } from 'fastify';
+
+/** Built by Vite: beside the compiled server in the package, under dist/ when the sources run. */
+const ROOT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../dist/web/' : './web/', import.meta.url));
+
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'self'",
+  "connect-src 'self' ws: wss:",
+  "media-src 'self' blob:",
+  "img-src 'self' data:",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Serves the demo page at `/`. False when it was not built, which costs the server nothing else. */
+export async function servePage(app: FastifyInstance): Promise<boolean> {
+  if (!existsSync(ROOT)) return false;
+  await app.register(fastifyStatic, {
+    root: ROOT,
+    setHeaders: (response) => {
+      response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY);
+      response.setHeader('x-content-type-options', 'nosniff');
+      response.setHeader('referrer-policy', 'no-referrer');
+    },
+  });
+  return true;
+}
