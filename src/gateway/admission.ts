@@ -53,8 +53,8 @@ export class Admission {
   #check(start: StartMessage, claims: CallTokenClaims, origin: string | undefined): Endpoint {
     if (claims.endpointId !== start.endpoint_id) throw unspent('endpoint_mismatch');
     const { current } = this.#deps.directory;
-    const endpoint = current.endpoint(claims.endpointId);
-    if (!endpoint || callability(current, endpoint.id, claims.team) !== 'ok') throw unspent('endpoint_unavailable');
+    const { endpoint, refusal } = callability(current, claims.endpointId, claims.team);
+    if (!endpoint || refusal) throw unspent('endpoint_unavailable');
     if (!originAllowed(origin, endpoint.allowedOrigins)) throw unspent('origin_denied');
     if (claims.fingerprint !== undefined && !shows(start, claims.fingerprint)) throw unspent('fingerprint_mismatch');
     return endpoint;
@@ -62,9 +62,14 @@ export class Admission {
 
   /** At a full endpoint the presenter learns what the burn would have refused, if anything. */
   async #takePlace({ tokenId, endpointId, sessionId }: Lease, max: number): Promise<void> {
-    if (await this.#deps.store.acquirePlace({ endpointId, sessionId, max })) return;
-    const refusal = await this.#deps.store.peek(tokenId);
-    throw refusal ? new CallgateError(refusal) : unspent('at_capacity');
+    const { store } = this.#deps;
+    const refused = await store
+      .acquirePlace({ endpointId, sessionId, max })
+      .then((taken) => (taken ? undefined : store.peek(tokenId).then((refusal) => refusal ?? 'at_capacity')))
+      // Whatever became of the place, the token was not burned.
+      .catch((error: unknown) => (isUnavailable(error) ? 'unavailable' : Promise.reject(error)));
+    if (refused === undefined) return;
+    throw refused === 'at_capacity' || refused === 'unavailable' ? unspent(refused) : new CallgateError(refused);
   }
 
   async #burn({ tokenId, endpointId, sessionId }: Lease): Promise<{ remainingMs: number; expiresAt: number }> {
@@ -79,6 +84,8 @@ export class Admission {
     this.#deps.store.releasePlace(lease).catch(() => undefined);
   }
 }
+
+const isUnavailable = (error: unknown) => error instanceof CallgateError && error.code === 'unavailable';
 
 const shows = ({ dtls_fingerprint: shown }: StartMessage, bound: string): boolean =>
   shown !== undefined && sameFingerprint(shown, bound);
