@@ -17,6 +17,8 @@ export interface CallTokenRecord extends NewCallToken {
   status: CallTokenStatus;
   createdAt: number;
   expiresAt: number;
+  /** When it was revoked; on a token that had been burned this stands beside the session, which the revocation ends. */
+  revokedAt?: number;
   /** Present once burned. */
   session?: { id: string; startedAt: number; expiresAt: number; endedAt?: number; endReason?: EndReason };
 }
@@ -51,7 +53,10 @@ export interface TokenStore {
   read(id: string): Promise<CallTokenRecord | undefined>;
   /** Stores how the session ended; false when that session does not hold the token or has already ended. */
   finish(end: { id: string; sessionId: string; reason: EndReason }): Promise<boolean>;
-  /** Revokes an issued token, records the revocation of an active one, changes nothing on an ended one. */
+  /**
+   * Revokes an issued token, records the revocation of an active one, changes nothing on an ended one. Repeating it
+   * gives the same answer; a token that expired unused has ended.
+   */
   revoke(id: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'>;
 
   /** Takes one of the endpoint's places for a session; false when all `max` are held. */

@@ -1,0 +1,100 @@
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { type HostPort, parseRedisUrl, type RedisTarget } from './url.ts';
+
+export type RedisClient = Redis | Cluster;
+
+/** The part of a pino logger that the store tells its troubles to. */
+export interface StoreLog {
+  warn(fields: object, message: string): void;
+}
+
+type Credentials = Pick<RedisTarget, 'username' | 'password'>;
+
+type SingleOptions = Omit<RedisOptions, 'replyMapping'>;
+
+/** One attempt at a command may take this long, in milliseconds; see `RedisCaller` for the budget of a whole call. */
+export const ATTEMPT_MS = 800;
+
+const reconnectAfter = (attempt: number): number => Math.min(25 * 2 ** attempt, 400);
+
+const COMMON = {
+  commandTimeout: ATTEMPT_MS,
+  connectTimeout: ATTEMPT_MS,
+  // A socket that swallows commands (a paused process, a black hole) is given up rather than waited for: TCP's own
+  // retransmission would notice the store's return only minutes later.
+  socketTimeout: 1500,
+  disconnectTimeout: 100,
+  // What was in flight when a connection broke is rejected at once; whether to ask again is decided by the caller,
+  // which knows what is safe to repeat. 0 also means that nothing is ever sent again behind its back.
+  maxRetriesPerRequest: 0,
+  maxLoadingRetryTime: 400,
+  disableClientInfo: true,
+} satisfies RedisOptions;
+
+/**
+ * Connects to the store and keeps the connection: it comes back by itself, holds no queue while it is away, and never
+ * emits an unhandled `error`.
+ * @throws TypeError when the URL is of no accepted form
+ */
+export function createRedis(url: string, log: StoreLog): RedisClient {
+  const target = parseRedisUrl(url);
+  const { username, password } = target;
+  const auth = { ...(username && { username }), ...(password && { password }) };
+  const client = target.kind === 'cluster' ? clusterOf(target.nodes, auth) : new Redis(singleOf(target, auth));
+  // Told once an outage, not once a reconnect. Only a code is told: some servers repeat their input in an error.
+  let told = false;
+  client.on('error', (error: Error) => {
+    if (!told) log.warn({ reason: reasonOf(error) }, 'the token store cannot be reached');
+    told = true;
+  });
+  client.on('ready', () => {
+    told = false;
+  });
+  return client;
+}
+
+function singleOf(target: Exclude<RedisTarget, { kind: 'cluster' }>, auth: Credentials): SingleOptions {
+  const options: SingleOptions = {
+    ...COMMON,
+    ...auth,
+    db: target.db,
+    enableOfflineQueue: false,
+    retryStrategy: reconnectAfter,
+    // After a failover the old master lives on as a replica: look again for the one that takes writes.
+    reconnectOnError: (error) => /^(READONLY|MASTERDOWN) /.test(error.message),
+  };
+  if (target.kind === 'single') {
+    return { ...options, host: target.host, port: target.port, ...(target.tls && { tls: {} }) };
+  }
+  return {
+    ...options,
+    sentinels: target.nodes,
+    name: target.master,
+    sentinelCommandTimeout: ATTEMPT_MS,
+    sentinelRetryStrategy: reconnectAfter,
+    // Leaves a master that was voted out although its connection still works.
+    failoverDetector: true,
+  };
+}
+
+// The cluster client repeats commands of its own accord when a connection closes; 0 turns that off, so that an error
+// reply to a command always answers its only execution. The slot map is refreshed by MOVED replies and by the interval.
+function clusterOf(nodes: HostPort[], auth: Credentials): Cluster {
+  return new Cluster(nodes, {
+    redisOptions: { ...COMMON, ...auth },
+    enableOfflineQueue: false,
+    clusterRetryStrategy: reconnectAfter,
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
+    maxRedirections: 4,
+    slotsRefreshTimeout: ATTEMPT_MS,
+    slotsRefreshInterval: 5000,
+  });
+}
+
+/** A short name of what went wrong that holds neither arguments nor addresses. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  return /^[A-Z]{3,} /.exec(error.message)?.[0].trim() ?? error.name;
+}

@@ -1,0 +1,115 @@
+import type { BurnRefusal } from '../store.ts';
+
+/**
+ * The steps of a token's record, one script each. A record is one hash under `callgate:{<family>}:<random>`, so that a
+ * refresh can change two records of a family in one step. Every script reads TIME at most once and decides by it alone.
+ *
+ * The fence: `master_replid` changes on promotion, on failover and on restart. An issued record that another life of
+ * the shard wrote may be a copy from before its burn, and is refused.
+ */
+const NOW = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
+
+const REPLID = `
+local function replid()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+end`;
+
+/**
+ * ARGV: endpoint, team, ttl ms, max duration ms, metadata, retention ms. Answers created and expires, or nothing when
+ * the id is taken. Repeating it is safe: the same record gives the same times.
+ */
+const ISSUE = `${NOW}${REPLID}
+local known = redis.call('HMGET', KEYS[1], 'status', 'endpoint', 'team', 'created', 'expires')
+if known[1] then
+  if known[1] == 'issued' and known[2] == ARGV[1] and known[3] == ARGV[2] then
+    return {tonumber(known[4]), tonumber(known[5])}
+  end
+  return false
+end
+local expires = now + ARGV[3]
+redis.call('HSET', KEYS[1], 'status', 'issued', 'endpoint', ARGV[1], 'team', ARGV[2], 'created', now,
+  'expires', expires, 'max_duration', ARGV[4], 'metadata', ARGV[5], 'replid', replid())
+redis.call('PEXPIRE', KEYS[1], ARGV[3] + ARGV[6])
+return {now, expires}`;
+
+/**
+ * ARGV: endpoint, session, end of the lease (steady clock), lease ms, retention ms. Answers a refusal, or remaining ms,
+ * started and expires. The same session asking again while it is active gets the same yes.
+ */
+const BURN = `${NOW}${REPLID}
+local token = redis.call('HMGET', KEYS[1], 'status', 'endpoint', 'replid', 'expires', 'max_duration', 'session')
+local status = token[1]
+if not status or token[2] ~= ARGV[1] then return 'token_unknown' end
+if status == 'issued' then
+  if token[3] ~= replid() then return 'token_unknown' end
+  if now >= tonumber(token[4]) then return 'token_expired' end
+  local remaining = tonumber(token[5])
+  redis.call('HSET', KEYS[1], 'status', 'active', 'session', ARGV[2], 'started', now, 'ends', now + remaining,
+    'lease', ARGV[3], 'lapses', now + ARGV[4])
+  redis.call('PEXPIRE', KEYS[1], remaining + ARGV[5])
+  return {remaining, now, now + remaining}
+end
+if status == 'revoked' then return 'token_revoked' end
+if status == 'active' and token[6] == ARGV[2] then
+  local held = redis.call('HMGET', KEYS[1], 'started', 'ends')
+  return {math.max(held[2] - now, 0), tonumber(held[1]), tonumber(held[2])}
+end
+return 'token_used'`;
+
+/** Answers now, the shard's replid and the fields of the record, or nothing. */
+const READ = `${NOW}${REPLID}
+local fields = redis.call('HGETALL', KEYS[1])
+if #fields == 0 then return false end
+return {now, replid(), fields}`;
+
+/** ARGV: session, reason, retention ms. Answers 1 when that session held the token. */
+const FINISH = `${NOW}
+local token = redis.call('HMGET', KEYS[1], 'status', 'session')
+if token[1] ~= 'active' or token[2] ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'status', 'completed', 'ended', now, 'reason', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1`;
+
+/**
+ * ARGV: retention ms. Answers what the token was. A session whose lease lapsed may live on behind an outage, so its
+ * revocation is recorded as well.
+ */
+const REVOKE = `${NOW}${REPLID}
+local token = redis.call('HMGET', KEYS[1], 'status', 'replid', 'expires')
+local status = token[1]
+if not status then return 'unknown' end
+if status == 'active' then redis.call('HSETNX', KEYS[1], 'revoked', now) end
+if status == 'active' or status == 'revoked' then return status end
+if status ~= 'issued' or token[2] ~= replid() or now >= tonumber(token[3]) then return 'ended' end
+redis.call('HSET', KEYS[1], 'status', 'revoked', 'revoked', now)
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 'revoked'`;
+
+/** ARGV: session, end of the lease (steady clock), lease ms. Does nothing for a record that is gone or has ended. */
+const RENEW = `${NOW}
+local token = redis.call('HMGET', KEYS[1], 'status', 'session')
+if token[1] ~= 'active' or token[2] ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'lease', ARGV[2], 'lapses', now + ARGV[3])
+return 1`;
+
+type Step<Reply> = (key: string, ...args: (string | number)[]) => Promise<Reply>;
+
+export interface TokenSteps {
+  callgateIssue: Step<[created: number, expires: number] | null>;
+  callgateBurn: Step<BurnRefusal | [remaining: number, started: number, expires: number]>;
+  callgateRead: Step<[now: number, replid: string, fields: string[]] | null>;
+  callgateFinish: Step<number>;
+  callgateRevoke: Step<'revoked' | 'active' | 'ended' | 'unknown'>;
+  callgateRenew: Step<number>;
+}
+
+export const TOKEN_SCRIPTS: Record<keyof TokenSteps, string> = {
+  callgateIssue: ISSUE,
+  callgateBurn: BURN,
+  callgateRead: READ,
+  callgateFinish: FINISH,
+  callgateRevoke: REVOKE,
+  callgateRenew: RENEW,
+};

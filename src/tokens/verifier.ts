@@ -1,0 +1,49 @@
+import { type CryptoKey, errors, type JWTHeaderParameters, type JWTPayload, jwtVerify } from 'jose';
+import { CallgateError } from '../errors.ts';
+import { MAX_TOKEN_LENGTH } from '../protocol/messages.ts';
+import { type CallTokenClaims, readPayload, TOKEN_ALGORITHMS, TOKEN_AUDIENCE, TOKEN_TYPE } from './claims.ts';
+import type { SigningKeys } from './keys.ts';
+
+/**
+ * Checks a token at `now` (epoch milliseconds) and returns what it says.
+ * Rejects with `CallgateError`: `token_invalid` before `token_expired`, so that only a genuine token can be expired.
+ */
+export type VerifyToken = (token: string, now: number) => Promise<CallTokenClaims>;
+
+export function createVerifier(
+  { verifying }: SigningKeys,
+  { issuer, leewaySeconds }: { issuer: string; leewaySeconds: number },
+): VerifyToken {
+  const options = {
+    algorithms: [...TOKEN_ALGORITHMS],
+    typ: TOKEN_TYPE,
+    issuer,
+    audience: TOKEN_AUDIENCE,
+    requiredClaims: ['jti', 'sub', 'team', 'iat', 'exp'],
+    clockTolerance: leewaySeconds,
+  };
+  // RFC 8725 section 3.1: a key works with its own algorithm only. Keys never come from the header.
+  const keyOf = ({ kid, alg }: JWTHeaderParameters): CryptoKey => {
+    const key = kid === undefined ? undefined : verifying.get(kid);
+    if (!key || key.alg !== alg) throw new errors.JWKSNoMatchingKey();
+    return key.publicKey;
+  };
+
+  return async (token, now) => {
+    if (token.length > MAX_TOKEN_LENGTH) throw new CallgateError('token_invalid');
+    const { payload, expired } = await jwtVerify(token, keyOf, { ...options, currentDate: new Date(now) }).then(
+      (result) => ({ payload: result.payload, expired: false }),
+      payloadOfExpired,
+    );
+    const claims = readPayload(payload, { now: now / 1000, leeway: leewaySeconds });
+    if (!claims) throw new CallgateError('token_invalid');
+    if (expired) throw new CallgateError('token_expired');
+    return claims;
+  };
+}
+
+// An expired token is genuine in every other way that jose looks at; the rest of its claims is still to be read.
+function payloadOfExpired(error: unknown): { payload: JWTPayload; expired: true } {
+  if (error instanceof errors.JWTExpired) return { payload: error.payload, expired: true };
+  throw new CallgateError('token_invalid');
+}
