@@ -1,101 +1,138 @@
-import { type Static, Type } from 'typebox';
+import { accessSync, constants, statSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { TSchema } from 'typebox';
+import { Value } from 'typebox/value';
+import { type Config, ConfigSchema, PORT_RANGE, REDIS_URL_FORMS } from './config-schema.ts';
+import { ConfigError, fitSchema, type Path, readYamlFile } from './yaml-file.ts';
 
-const section = <P extends Type.TProperties>(properties: P) =>
-  Type.Object(properties, { additionalProperties: false, default: {} });
-const ms = (value: number, description: string) =>
-  Type.Integer({ minimum: 1, maximum: 86_400_000, default: value, description });
-const count = (value: number, description: string) => Type.Integer({ minimum: 1, default: value, description });
-const optionalText = (description: string) => Type.Optional(Type.String({ minLength: 1, description }));
+export type { Config };
 
-/** Every setting with its default and meaning. `config/callgate.yaml` explains the same keys to people. */
-export const ConfigSchema = section({
-  log_level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], {
-    default: 'info',
-    description: 'LOG_LEVEL',
-  }),
-  tenants: optionalText('Path of the tenants file (CALLGATE_TENANTS).'),
-  redis_url: optionalText('redis:// or rediss:// of one Redis, redis+sentinel:// or redis+cluster:// (REDIS_URL).'),
-  roles: Type.Array(Type.Enum(['gateway', 'media']), {
-    minItems: 1,
-    uniqueItems: true,
-    default: ['gateway', 'media'],
-    description: 'What this process does.',
-  }),
-  http: section({
-    host: Type.String({ default: '0.0.0.0', description: 'Address of the API and the WebSocket (HOST).' }),
-    port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080, description: 'PORT; 0 takes any free one.' }),
-    public_url: optionalText('http(s):// URL under which clients reach this server; ws_url is made from it.'),
-    trusted_proxies: Type.Integer({
-      minimum: 0,
-      maximum: 10,
-      default: 0,
-      description: 'Proxies in front whose X-Forwarded-For is believed.',
-    }),
-    metrics_host: Type.String({ default: '127.0.0.1', description: 'Address of /metrics.' }),
-    metrics_port: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 65_535, description: 'Port of /metrics; PORT+1, or else any free one.' }),
-    ),
-  }),
-  tokens: section({
-    issuer: Type.String({ minLength: 1, default: 'callgate', description: 'iss of the tokens.' }),
-    signing_keys: optionalText('Path of a JWK set: the first key signs, all verify (CALLGATE_SIGNING_KEYS).'),
-    leeway_seconds: Type.Integer({ minimum: 0, maximum: 60, default: 5, description: 'Leeway on exp and iat.' }),
-    default_ttl_seconds: Type.Integer({
-      minimum: 5,
-      maximum: 600,
-      default: 60,
-      description: 'ttl_seconds when the mint names none.',
-    }),
-  }),
-  admission: section({
-    headers_timeout_ms: ms(5000, 'Request headers must have arrived by then.'),
-    start_timeout_ms: ms(5000, 'A start must have arrived by then; nothing extends it.'),
-    max_unstarted_sockets: count(1000, 'Sockets that have not started, all addresses together.'),
-    sockets_per_address: count(120, 'Open sockets per address (IPv6: per /64).'),
-    failed_presentations_per_minute: count(30, 'Failed presentations per address and minute.'),
-    limit_loopback: Type.Boolean({ default: false, description: 'Apply the limits per address to loopback as well.' }),
-    messages_per_second: count(20, 'Messages per socket and second.'),
-    ping_interval_ms: ms(15_000, 'A socket that has not answered the last ping by the next is lost.'),
-    max_buffered_bytes: count(1_048_576, 'A socket with more than this unsent is lost.'),
-  }),
-  session: section({
-    answer_timeout_ms: ms(10_000, 'The first offer must be answered by then.'),
-    connect_timeout_ms: ms(25_000, 'From the burn to live; nothing extends it.'),
-    reoffer_timeout_ms: ms(10_000, 'A later offer must be answered by then.'),
-    unreachable_timeout_ms: ms(30_000, 'ICE may be disconnected this long.'),
-    lease_renew_ms: ms(10_000, 'How often the 30 s leases are renewed.'),
-    finish_wait_ms: ms(1000, 'How long the last frame waits for the stored end.'),
-  }),
-  media: section({
-    workers: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 256, description: 'mediasoup workers; one per core by default.' }),
-    ),
-    worker_bin: optionalText('Path of the mediasoup worker (MEDIASOUP_WORKER_BIN).'),
-    listen_addresses: Type.Optional(
-      Type.Array(Type.String({ minLength: 1 }), {
-        minItems: 1,
-        maxItems: 8,
-        description: 'Local addresses for media; loopback and the LAN address by default.',
-      }),
-    ),
-    announced_address: optionalText(
-      'Address that clients are told instead of the local one (CALLGATE_ANNOUNCED_ADDRESS).',
-    ),
-    rtc_ports: Type.Optional(
-      Type.String({
-        pattern: '^[0-9]{1,5}-[0-9]{1,5}$',
-        description: 'min-max (CALLGATE_RTC_PORTS); the system picks by default.',
-      }),
-    ),
-    max_calls_per_worker: count(2000, 'Calls that one worker takes.'),
-    start_bitrate_kbps: count(1000, 'x-google-start-bitrate that senders are asked for.'),
-    max_room_participants: Type.Integer({
-      minimum: 2,
-      maximum: 100,
-      default: 50,
-      description: 'Participants of one room.',
-    }),
-  }),
-});
+const READABLE = { mode: constants.R_OK, allowed: 'the path of a readable file' };
 
-export type Config = Static<typeof ConfigSchema>;
+/** Settings that name a file, and what this process must be allowed to do with it. */
+const FILES: readonly { path: Path; mode: number; allowed: string }[] = [
+  { path: ['tenants'], ...READABLE },
+  { path: ['tokens', 'signing_keys'], ...READABLE },
+  { path: ['media', 'worker_bin'], mode: constants.X_OK, allowed: 'the path of an executable file' },
+];
+
+/** Where each variable goes, and what it may be. */
+const VARIABLES: Readonly<Record<string, { path: Path; allowed: string }>> = {
+  PORT: { path: ['http', 'port'], allowed: 'a whole number from 0 to 65535' },
+  HOST: { path: ['http', 'host'], allowed: 'an IP address or host name' },
+  REDIS_URL: { path: ['redis_url'], allowed: REDIS_URL_FORMS },
+  CALLGATE_TENANTS: FILES[0]!,
+  CALLGATE_SIGNING_KEYS: FILES[1]!,
+  CALLGATE_ANNOUNCED_ADDRESS: { path: ['media', 'announced_address'], allowed: 'an IP address or host name' },
+  CALLGATE_RTC_PORTS: { path: ['media', 'rtc_ports'], allowed: PORT_RANGE },
+  MEDIASOUP_WORKER_BIN: FILES[2]!,
+  LOG_LEVEL: { path: ['log_level'], allowed: `one of ${ConfigSchema.properties.log_level.enum.join(', ')}` },
+};
+
+const DEMO_TENANTS = fileURLToPath(new URL('../config/tenants.yaml', import.meta.url));
+const DEMO_ENDS_WITH = ['CALLGATE_CONFIG', 'CALLGATE_TENANTS', 'REDIS_URL'];
+
+/**
+ * The settings of this process, frozen: the file that CALLGATE_CONFIG names, overridden by the environment. An empty
+ * variable counts as unset. Paths in the file are relative to the file, others to the working directory. The demo is a
+ * start with none of CALLGATE_CONFIG, CALLGATE_TENANTS and REDIS_URL: shipped tenants, loopback only.
+ * @throws {ConfigError} with every mistake that was found.
+ */
+export function loadConfig(env: Environment = process.env): { config: Config; demo: boolean } {
+  const demo = DEMO_ENDS_WITH.every((name) => !env[name]);
+  const { settings, mistakes } = env.CALLGATE_CONFIG
+    ? fromFile(resolve(env.CALLGATE_CONFIG))
+    : { settings: Value.Default(ConfigSchema, {}), mistakes: [] };
+  if (demo) {
+    set(settings, ['tenants'], DEMO_TENANTS);
+    set(settings, ['http', 'host'], '127.0.0.1');
+  }
+  mistakes.push(...override(settings, env));
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+
+  const config = Value.Parse(ConfigSchema, settings);
+  mistakes.push(...contradictions(config, demo));
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  return { config: deepFreeze(config), demo };
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+function fromFile(path: string): { settings: unknown; mistakes: string[] } {
+  const file = readYamlFile(path);
+  const settings: unknown = fitSchema(file, ConfigSchema);
+  for (const { path: key, mode, allowed } of FILES) {
+    const named = Value.Pointer.Get(settings, pointer(key));
+    if (typeof named !== 'string') continue;
+    const absolute = resolve(dirname(path), named);
+    if (isAccessible(absolute, mode)) set(settings, key, absolute);
+    else file.mistake(key, `must be ${allowed}`);
+  }
+  return { settings, mistakes: file.mistakes() };
+}
+
+/** Lays the variables over the settings; returns what is wrong with them, by name. */
+function override(settings: unknown, env: Environment): string[] {
+  const mistakes: string[] = [];
+  for (const [name, { path, allowed }] of Object.entries(VARIABLES)) {
+    const value = env[name];
+    if (!value) continue;
+    const typed = name === 'PORT' && /^\d+$/.test(value) ? Number(value) : value;
+    const file = FILES.find((file) => file.path.join() === path.join());
+    const isGood = file ? isAccessible(resolve(value), file.mode) : Value.Check(schemaOf(path), typed);
+    if (isGood) set(settings, path, file ? resolve(value) : typed);
+    else mistakes.push(`${name} must be ${allowed}`);
+  }
+  return mistakes;
+}
+
+/** What is wrong although every setting by itself is right. */
+function contradictions({ http, redis_url, tenants, tokens }: Config, demo: boolean): string[] {
+  const mistakes: string[] = [];
+  if (demo && !isLoopback(http.host)) {
+    mistakes.push(
+      `HOST must be a loopback address in the demo, where anyone who reaches the page may mint; to listen on another, name your own tenants with CALLGATE_TENANTS`,
+    );
+  }
+  if (tenants === undefined) {
+    mistakes.push('CALLGATE_TENANTS must name the tenants file (or `tenants` in the file of CALLGATE_CONFIG)');
+  }
+  if (redis_url !== undefined && tokens.signing_keys === undefined) {
+    mistakes.push(
+      'CALLGATE_SIGNING_KEYS must name a JWK set file when a Redis is shared, or no other process could verify a token; `callgate keys signing` makes one',
+    );
+  }
+  return mistakes;
+}
+
+/** 127.0.0.0/8, ::1 or localhost (RFC 6761 section 6.3). */
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+
+const pointer = (path: Path): string => path.map((part) => `/${part}`).join('');
+
+/** Leaves a section alone that is not one; that mistake has been noted already. */
+function set(settings: unknown, path: Path, value: unknown): void {
+  const section = Value.Pointer.Get(settings, pointer(path.slice(0, -1)));
+  if (typeof section === 'object' && section !== null) Object.assign(section, { [path.at(-1)!]: value });
+}
+
+function schemaOf(path: Path): TSchema {
+  return Value.Pointer.Get(ConfigSchema, pointer(path.flatMap((part) => ['properties', part]))) as TSchema;
+}
+
+function isAccessible(path: string, mode: number): boolean {
+  try {
+    accessSync(path, mode);
+    return !statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(deepFreeze);
+  return value;
+}

@@ -1,0 +1,209 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Value } from 'typebox/value';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { loadConfig } from '../../src/config.ts';
+import { ConfigSchema } from '../../src/config-schema.ts';
+import { ConfigError } from '../../src/yaml-file.ts';
+
+const TENANTS = 'config/tenants.yaml';
+const SAMPLE = 'config/callgate.yaml';
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'callgate-config-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const file = (name: string, text: string | Buffer): string => {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+};
+
+/** What loading says is wrong, without the file's name. */
+const mistakes = (env: Record<string, string>): string[] => {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).mistakes.map((mistake) => mistake.replace(/^\S*?([^/\s]+\.yaml)/, '$1'));
+  }
+  return [];
+};
+const mistakesOf = (yaml: string): string[] =>
+  mistakes({ CALLGATE_CONFIG: file('c.yaml', yaml), CALLGATE_TENANTS: TENANTS });
+
+describe('the environment', () => {
+  it('starts the demo when it names no config, no tenants and no Redis', () => {
+    const { config, demo } = loadConfig({ PORT: '0', LOG_LEVEL: 'debug' });
+    expect(demo).toBe(true);
+    expect(config).toMatchObject({ log_level: 'debug', http: { host: '127.0.0.1', port: 0 } });
+    expect(config.tenants).toMatch(/config\/tenants\.yaml$/);
+  });
+
+  it.each(['127.0.0.1', '127.1.2.3', '::1', 'localhost'])('lets the demo listen on %s', (HOST) => {
+    expect(loadConfig({ HOST }).config.http.host).toBe(HOST);
+  });
+
+  it.each(['0.0.0.0', '::', '192.0.2.1', 'example.com', '127.example.com'])('keeps the demo off %s', (HOST) => {
+    expect(mistakes({ HOST })).toEqual([expect.stringMatching(/^HOST must be a loopback address in the demo/)]);
+  });
+
+  it('overrides the file', () => {
+    const worker = file('worker', '');
+    chmodSync(worker, 0o755);
+    const { config, demo } = loadConfig({
+      CALLGATE_CONFIG: file('o.yaml', 'log_level: warn\nhttp: { port: 1, trusted_proxies: 2 }\n'),
+      CALLGATE_TENANTS: TENANTS,
+      CALLGATE_SIGNING_KEYS: file('keys.json', '{}'),
+      REDIS_URL: 'redis://127.0.0.1:6379',
+      PORT: '2',
+      HOST: '::',
+      CALLGATE_ANNOUNCED_ADDRESS: '203.0.113.1',
+      CALLGATE_RTC_PORTS: '40000-40000',
+      MEDIASOUP_WORKER_BIN: worker,
+    });
+    expect(demo).toBe(false);
+    expect(config).toMatchObject({
+      log_level: 'warn',
+      redis_url: 'redis://127.0.0.1:6379',
+      http: { port: 2, host: '::', trusted_proxies: 2 },
+      tokens: { signing_keys: join(folder, 'keys.json') },
+      media: { announced_address: '203.0.113.1', rtc_ports: '40000-40000', worker_bin: worker },
+    });
+  });
+
+  it('counts an empty variable as unset and ignores all others', () => {
+    const { config, demo } = loadConfig({ PORT: '', REDIS_URL: '', CALLGATE_TENANTS: '', CALLGATE_LOG_LEVEL: 'x' });
+    expect(demo).toBe(true);
+    expect(config.http.port).toBe(8080);
+  });
+
+  it.each([
+    ['PORT', '65536', 'a whole number from 0 to 65535'],
+    ['PORT', '80.5', 'a whole number from 0 to 65535'],
+    ['PORT', '0x50', 'a whole number from 0 to 65535'],
+    ['PORT', '-1', 'a whole number from 0 to 65535'],
+    ['HOST', 'http://localhost', 'an IP address or host name'],
+    ['REDIS_URL', 'localhost:6379', 'a redis://'],
+    ['CALLGATE_TENANTS', '/nonexistent/t.yaml', 'the path of a readable file'],
+    ['CALLGATE_SIGNING_KEYS', '/nonexistent/k.json', 'the path of a readable file'],
+    ['CALLGATE_ANNOUNCED_ADDRESS', 'a b', 'an IP address or host name'],
+    ['CALLGATE_RTC_PORTS', '2-1', 'one range min-max'],
+    ['CALLGATE_RTC_PORTS', '0-1', 'one range min-max'],
+    ['CALLGATE_RTC_PORTS', '1-65536', 'one range min-max'],
+    ['CALLGATE_RTC_PORTS', '1-2,4-5', 'one range min-max'],
+    ['MEDIASOUP_WORKER_BIN', 'package.json', 'the path of an executable file'],
+    ['LOG_LEVEL', 'loud', 'one of trace, debug, info, warn, error, fatal'],
+  ])('says what %s may be instead of %s, and does not repeat it', (name, value, allowed) => {
+    const [mistake, ...others] = mistakes({ CALLGATE_TENANTS: TENANTS, [name]: value });
+    expect(mistake).toContain(`${name} must be ${allowed}`);
+    expect(mistake).not.toContain(value);
+    expect(others).toEqual([]);
+  });
+
+  it('wants tenants outside the demo, and signing keys beside a Redis', () => {
+    expect(mistakes({ REDIS_URL: 'redis://127.0.0.1' })).toEqual([
+      expect.stringMatching(/^CALLGATE_TENANTS must name/),
+      expect.stringMatching(/^CALLGATE_SIGNING_KEYS .*`callgate keys signing`/),
+    ]);
+    expect(mistakes({ CALLGATE_TENANTS: TENANTS })).toEqual([]);
+  });
+
+  it('tells all mistakes of the file and the variables together', () => {
+    const found = mistakes({ CALLGATE_CONFIG: file('both.yaml', 'log_level: loud\nhttp: 5\n'), PORT: 'x', HOST: ' ' });
+    expect(found).toHaveLength(4);
+  });
+});
+
+describe('the file', () => {
+  it('shares nothing that a reader could change', () => {
+    const { config } = loadConfig({});
+    expect(() => config.roles.push('media')).toThrow(TypeError);
+    expect(() => Object.assign(config.http, { port: 1 })).toThrow(TypeError);
+  });
+
+  it('resolves its paths against its own folder', () => {
+    const { config } = loadConfig({ CALLGATE_CONFIG: SAMPLE });
+    expect(config.tenants).toBe(join(process.cwd(), TENANTS));
+  });
+
+  it.each([
+    ['an unknown key', 'htpp: {}', 'c.yaml:1:1: htpp: unknown key'],
+    ['an unknown key below', 'http:\n  prt: 1', 'c.yaml:2:3: http.prt: unknown key'],
+    ['a key of Object', '__proto__: {}', 'c.yaml:1:1: __proto__: unknown key'],
+    ['a wrong type', 'http:\n  port: "80"', 'c.yaml:2:9: http.port: must be integer'],
+    ['a value out of range', 'media: { workers: 0 }', 'c.yaml:1:19: media.workers: must be >= 1'],
+    ['a value that is not offered', 'roles: [gateway, x]', 'c.yaml:1:18: roles[1]: must be one of gateway, media'],
+    ['a section that is none', 'http: 5', 'c.yaml:1:7: http: must be object'],
+    ['a duplicate key', 'log_level: info\nlog_level: warn', 'c.yaml:2:1: Map keys must be unique'],
+    ['a list', '- 1', 'c.yaml:1:1: must be object'],
+    [
+      'a range backwards',
+      'media:\n  rtc_ports: 2-1',
+      'c.yaml:2:14: media.rtc_ports: must be one range min-max of ports',
+    ],
+    ['a bad URL', 'http:\n  public_url: ftp://x', 'c.yaml:2:15: http.public_url: must be an http:// or https:// URL'],
+    ['a file that is not there', 'tenants: no.yaml', 'c.yaml:1:10: tenants: must be the path of a readable file'],
+    ['an unfinished flow', 'roles: [', 'c.yaml:1:9: Flow sequence in block collection must be sufficiently indented'],
+    ['a tag', 'log_level: !secret x', 'c.yaml:1:12: Unresolved tag: !secret'],
+    ['two documents', 'log_level: info\n---\n{}', 'c.yaml:2:1: Source contains multiple documents'],
+    ['an alias without anchor', 'roles: *x', 'c.yaml: Unresolved alias'],
+    [
+      'an alias bomb',
+      `a: &a [1,1,1,1,1,1]\nb: &b [${'*a,'.repeat(20)}]\nc: &c [${'*b,'.repeat(20)}]\nroles: *c`,
+      'c.yaml: Excessive alias count',
+    ],
+    ['a deep nest', '['.repeat(5000), 'c.yaml:1:'],
+  ])('tells %s with its place', (_, yaml, expected) => {
+    expect(mistakesOf(yaml).some((mistake) => mistake.startsWith(expected))).toBe(true);
+  });
+
+  it('tells every mistake, in the order of the file', () => {
+    const found = mistakesOf(
+      'log_level: x\nhttp:\n  port: -1\n  a: 1\n  b: 2\n  c: 3\nsession: 1\nmedia: 2\ntokens: 3\nz: 1',
+    );
+    expect(found.map((mistake) => Number(mistake.split(':')[1]))).toEqual([1, 3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  it('may be empty, hold comments only, or have sections whose keys are all comments', () => {
+    for (const yaml of ['', '# nothing\n', 'http:\n  #port: 1\nmedia:\n']) expect(mistakesOf(yaml)).toEqual([]);
+  });
+
+  it('is not read when it is too large, not UTF-8 or not there', () => {
+    expect(mistakesOf(`# ${'x'.repeat(5_000_000)}`)).toEqual([expect.stringContaining('cannot be read: larger than')]);
+    expect(mistakes({ CALLGATE_CONFIG: file('latin.yaml', Buffer.from([0x61, 0xff])) })[0]).toContain('cannot be read');
+    expect(mistakes({ CALLGATE_CONFIG: '/nonexistent.yaml' })[0]).toContain('cannot be read: ENOENT');
+  });
+});
+
+describe('the sample file', () => {
+  const text = readFileSync(SAMPLE, 'utf8');
+
+  it('loads as it is and changes nothing but the tenants', () => {
+    const { tenants, ...config } = loadConfig({ CALLGATE_CONFIG: SAMPLE }).config;
+    expect(tenants).toBeDefined();
+    expect(config).toEqual(Value.Default(ConfigSchema, {}));
+  });
+
+  it('shows every key, and with the default if it has one', () => {
+    const shown: unknown = parse(text.replaceAll(/^( *)#([a-z_]+:)/gm, '$1$2'));
+    expect(Value.Errors(ConfigSchema, shown)).toEqual([]);
+    const defaults = Value.Default(ConfigSchema, {});
+    for (const path of keyPaths(ConfigSchema.properties)) {
+      expect(Value.Pointer.Has(shown, path), path).toBe(true);
+      if (Value.Pointer.Has(defaults, path)) {
+        expect(Value.Pointer.Get(shown, path), path).toEqual(Value.Pointer.Get(defaults, path));
+      }
+    }
+  });
+});
+
+function keyPaths(properties: object, prefix = ''): string[] {
+  return Object.entries(properties).flatMap(([key, schema]: [string, { properties?: object }]) =>
+    schema.properties ? keyPaths(schema.properties, `${prefix}/${key}`) : [`${prefix}/${key}`],
+  );
+}
