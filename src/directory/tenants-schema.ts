@@ -1,0 +1,75 @@
+import { type Static, Type } from 'typebox';
+
+const exact = { additionalProperties: false } as const;
+const id = (pattern: RegExp, form: string) =>
+  Type.Refine(
+    Type.String(),
+    (value) => pattern.test(value),
+    () => `must be ${form}`,
+  );
+const name = id(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 letters, digits, _ or -');
+const integer = (minimum: number, maximum: number, value: number) => Type.Integer({ minimum, maximum, default: value });
+
+const ApiKey = Type.Object(
+  {
+    id: id(/^[a-z0-9-]{1,64}$/, '1 to 64 of a-z, 0-9 and -'),
+    sha256: id(/^[0-9a-f]{64}$/i, 'the 64 hexadecimal digits of the SHA-256 of the whole key'),
+    scopes: Type.Array(Type.Enum(['CREATE_CALL_TOKEN', 'READ_CALL_TOKEN']), { uniqueItems: true }),
+  },
+  exact,
+);
+
+const Flow = Type.Object(
+  {
+    id: name,
+    state: Type.Enum(['live', 'paused', 'archived']),
+    /** Asks a running server to end sessions when the flow stops being live; at a start there are none. */
+    end_sessions: Type.Boolean({ default: false }),
+  },
+  exact,
+);
+
+/** One endpoint of the tenants file. */
+export const EndpointSchema = Type.Object(
+  {
+    id: id(/^ep_[A-Za-z0-9_-]{1,64}$/, 'ep_ and 1 to 64 letters, digits, _ or -'),
+    flow: name,
+    webrtc: Type.Boolean({ default: false }),
+    state: Type.Enum(['enabled', 'disabled'], { default: 'enabled' }),
+    target: Type.Object({ kind: Type.Enum(['echo', 'room', 'rtp']) }, exact),
+    media: Type.Object(
+      {
+        audio: Type.Boolean({ default: true }),
+        video: Type.Boolean({ default: true }),
+        simulcast: Type.Optional(Type.Boolean()),
+        video_codec: Type.Optional(Type.Enum(['VP8', 'H264', 'VP9', 'AV1'])),
+      },
+      { ...exact, default: {} },
+    ),
+    max_sessions: integer(1, 100_000, 100),
+    max_duration_seconds: integer(1, 86_400, 3600),
+    allowed_origins: Type.Array(Type.String({ maxLength: 300 }), { maxItems: 100, default: ['*'] }),
+  },
+  exact,
+);
+
+const Team = Type.Object(
+  {
+    id: name,
+    features: Type.Object({ webrtc: Type.Boolean({ default: false }) }, { ...exact, default: {} }),
+    mint_rate: Type.Object(
+      { limit: integer(1, 1_000_000, 100), window_seconds: integer(1, 86_400, 60) },
+      { ...exact, default: {} },
+    ),
+    api_keys: Type.Array(ApiKey, { maxItems: 1000, default: [] }),
+    flows: Type.Array(Flow, { maxItems: 1000, default: [] }),
+    endpoints: Type.Array(EndpointSchema, { maxItems: 10_000, default: [] }),
+  },
+  exact,
+);
+
+/** The tenants file; `config/tenants.yaml` explains the same keys to people. */
+export const TenantsSchema = Type.Object({ teams: Type.Array(Team, { minItems: 1, maxItems: 10_000 }) }, exact);
+
+export type TeamEntry = Static<typeof Team>;
+export type EndpointEntry = Static<typeof EndpointSchema>;
