@@ -1,0 +1,70 @@
+import type { MediaChoices } from '../client/index.ts';
+import { claimsOf, type Door, listDoors, type Minted, mint } from './api.ts';
+import { byId, element } from './dom.ts';
+
+const TARGETS: Record<Door['target'], string> = {
+  echo: 'Echo: you come back to yourself',
+  room: 'Room: everyone who is here',
+};
+
+/** The form before a call: where it goes, and what is taken along. */
+export class DepartureView {
+  readonly form = byId<HTMLFormElement>('departure');
+  #doors: Door[] | undefined;
+
+  /** Shows the demo's endpoints, or fields for a token that a backend minted. */
+  async load(): Promise<void> {
+    this.#doors = await listDoors();
+    byId('doors').hidden = !this.#doors;
+    byId('pasted').hidden = Boolean(this.#doors);
+    const cards = (this.#doors ?? []).map(({ id, target }, index) =>
+      element(
+        'label',
+        { className: 'card' },
+        element('input', { type: 'radio', name: 'door', value: id, checked: index === 0 }),
+        element('span', {}, element('b', { textContent: id }), TARGETS[target]),
+      ),
+    );
+    byId('doors').append(...cards);
+    byId<HTMLInputElement>('pasted-token').addEventListener('input', ({ target }) => {
+      const door = claimsOf((target as HTMLInputElement).value.trim())?.sub;
+      if (door) byId<HTMLInputElement>('pasted-endpoint').value = door;
+    });
+  }
+
+  /** Whether this page may mint and read tokens by itself. */
+  get demo(): boolean {
+    return this.#doors !== undefined;
+  }
+
+  /** A fresh token in the demo, the pasted one elsewhere. */
+  async token(): Promise<Minted> {
+    const chosen = new FormData(this.form);
+    if (this.#doors) return mint(String(chosen.get('door')));
+    const field = byId<HTMLInputElement>('pasted-token');
+    const token = field.value.trim();
+    if (!token) throw new Error('Paste a call token first');
+    // A token is good for one call: keeping it in the form would only invite a refusal.
+    field.value = '';
+    const claims = claimsOf(token);
+    return {
+      id: claims?.jti ?? '',
+      token,
+      endpoint_id: byId<HTMLInputElement>('pasted-endpoint').value.trim(),
+      created_at: new Date().toISOString(),
+      expires_at: new Date((claims?.exp ?? Date.now() / 1000) * 1000).toISOString(),
+      ws_url: '/v1/connect',
+    };
+  }
+
+  get media(): MediaChoices {
+    switch (new FormData(this.form).get('bring')) {
+      case 'audio':
+        return { audio: true, video: 'recvonly' };
+      case 'none':
+        return { audio: 'recvonly', video: 'recvonly' };
+      default:
+        return { audio: true, video: true };
+    }
+  }
+}
