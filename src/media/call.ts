@@ -1,0 +1,240 @@
+import type { DtlsState, IceState, MediaKind, Producer, WebRtcTransport } from 'mediasoup/types';
+import type { MediaDirection, WantedMedia } from '../protocol/messages.ts';
+import { type AnsweredSection, negotiationFailed, producerParameters } from '../sdp/answer.ts';
+import type { NegotiatedAnswer, Negotiation } from '../sdp/negotiation.ts';
+import type { CallListener, CallSpec, MediaCall, Offer } from './media.ts';
+import type { Target, TargetCall } from './targets/target.ts';
+
+export const KINDS: readonly MediaKind[] = ['audio', 'video'];
+
+/** What `setTimeout` can wait at most; about 24.8 days. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+type EndReason = Parameters<CallListener['ended']>[0];
+
+export interface CallParts {
+  transport: WebRtcTransport;
+  negotiation: Negotiation;
+  spec: CallSpec;
+  listener: CallListener;
+  makeTarget(call: TargetCall, wanted: Record<MediaKind, MediaDirection>): Target;
+  /** Gives back what was held for the call; called once. */
+  release(): void;
+}
+
+/** One call: a transport, its sections, and the target that they lead to. Whoever closes it closes all of that. */
+export class Call implements MediaCall {
+  readonly #transport: WebRtcTransport;
+  readonly #negotiation: Negotiation;
+  readonly #target: Target;
+  readonly #listener: CallListener;
+  readonly #allowed: CallSpec['endpoint']['media'];
+  readonly #release: () => void;
+  readonly #wanted: Record<MediaKind, MediaDirection>;
+  readonly #producers = new Map<string, { producer: Producer; parameters: string }>();
+  #firstOffer: Offer | undefined;
+  #expiry: NodeJS.Timeout | undefined;
+  #closed = false;
+  /** An offer is due. */
+  #due = false;
+  #restartDue = false;
+  /** An offer is being made, or an answer applied. */
+  #busy = false;
+  #toldTracks: string | undefined;
+  #iceUp = false;
+  #dtlsUp = false;
+  #connected = false;
+  #unreachable = false;
+
+  /** Opens the call on a fresh transport; rejects when the transport does not outlive the first offer. */
+  static async open(parts: CallParts): Promise<Call> {
+    const openedAt = performance.now();
+    const call = new Call(parts);
+    try {
+      call.#firstOffer = await call.#makeOffer();
+      if (call.#transport.closed) throw new Error('the media worker is gone');
+    } catch (error) {
+      call.close();
+      throw error;
+    }
+    call.#listen();
+    call.#expireIn(parts.spec.remainingMs - (performance.now() - openedAt));
+    return call;
+  }
+
+  private constructor({ transport, negotiation, spec, listener, makeTarget, release }: CallParts) {
+    this.#transport = transport;
+    this.#negotiation = negotiation;
+    this.#listener = listener;
+    this.#allowed = spec.endpoint.media;
+    this.#release = release;
+    this.#wanted = { audio: this.#limit('audio', spec.media.audio), video: this.#limit('video', spec.media.video) };
+    const renegotiate = () => this.#renegotiate();
+    this.#target = makeTarget({ transport, negotiation, renegotiate }, this.#wanted);
+    this.#setOwnSections();
+  }
+
+  get firstOffer(): Offer {
+    if (this.#firstOffer === undefined) throw new Error('the call is not open');
+    return this.#firstOffer;
+  }
+
+  async accept(offerId: string, sdp: string): Promise<boolean> {
+    const answer = this.#closed ? undefined : this.#negotiation.answer(offerId, sdp);
+    if (answer === undefined) return false;
+    this.#busy = true;
+    try {
+      await this.#apply(answer);
+    } catch (cause) {
+      if (!this.#closed) throw negotiationFailed('the answer cannot be used', cause);
+    } finally {
+      this.#busy = false;
+    }
+    this.#offerWhenDue();
+    return true;
+  }
+
+  change(media: WantedMedia): void {
+    for (const kind of KINDS) if (media[kind] !== undefined) this.#wanted[kind] = this.#limit(kind, media[kind]);
+    this.#setOwnSections();
+    this.#renegotiate();
+  }
+
+  restart(): void {
+    // mediasoup keeps one old credential: a second restart before the answer would lock the client out.
+    if (this.#negotiation.restarting) return;
+    this.#restartDue = true;
+    this.#renegotiate();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#expiry);
+    this.#target.close();
+    this.#transport.close();
+    this.#producers.clear();
+    this.#release();
+  }
+
+  #end(reason: EndReason): void {
+    if (this.#closed) return;
+    this.close();
+    this.#listener.ended(reason);
+  }
+
+  #listen(): void {
+    this.#transport.on('icestatechange', (state) => this.#iceChanged(state));
+    this.#transport.on('dtlsstatechange', (state) => this.#dtlsChanged(state));
+    // After our own close this finds the call closed.
+    this.#transport.observer.once('close', () => this.#end('worker_lost'));
+  }
+
+  /** The states come from the events alone: mediasoup's own goes back to `connecting` after `failed` and `closed`. */
+  #dtlsChanged(state: DtlsState): void {
+    if (state === 'failed') this.#end('negotiation_failed');
+    if (state === 'closed') this.#end('completed');
+    if (state === 'connected') this.#dtlsUp = true;
+    this.#tellConnected();
+  }
+
+  #iceChanged(state: IceState): void {
+    if (this.#closed) return;
+    this.#iceUp = state === 'connected' || state === 'completed';
+    if (this.#iceUp === this.#unreachable) {
+      this.#unreachable = !this.#iceUp;
+      this.#listener.reachable(this.#iceUp);
+    }
+    this.#tellConnected();
+  }
+
+  #tellConnected(): void {
+    if (this.#closed || this.#connected || !this.#iceUp || !this.#dtlsUp) return;
+    this.#connected = true;
+    this.#listener.connected();
+  }
+
+  #expireIn(ms: number): void {
+    this.#expiry = setTimeout(() => this.#end('expired'), Math.min(Math.max(ms, 0), LONGEST_TIMER_MS));
+  }
+
+  #limit(kind: MediaKind, wanted: MediaDirection = 'sendrecv'): MediaDirection {
+    return this.#allowed[kind] ? wanted : 'none';
+  }
+
+  #setOwnSections(): void {
+    for (const kind of KINDS) {
+      const direction = this.#target.direction(this.#wanted[kind]);
+      if (direction !== undefined) this.#negotiation.own(kind, direction);
+      else if (this.#negotiation.ownSection(kind)) this.#negotiation.own(kind, 'inactive');
+    }
+    // An offer without any section brings up no transport, and the client could never change its mind.
+    if (KINDS.every((kind) => !this.#negotiation.ownSection(kind))) {
+      this.#negotiation.own(this.#allowed.audio ? 'audio' : 'video', 'inactive');
+    }
+  }
+
+  #renegotiate(): void {
+    this.#due = true;
+    // What changes in one go, a participant with two tracks leaving, say, is one offer.
+    queueMicrotask(() => this.#offerWhenDue());
+  }
+
+  #offerWhenDue(): void {
+    if (!this.#due || this.#busy || this.#closed || this.#negotiation.outstanding || !this.#firstOffer) return;
+    this.#busy = true;
+    this.#makeOffer().then(
+      (offer) => {
+        this.#busy = false;
+        if (!this.#closed) this.#listener.offer(offer);
+      },
+      () => this.#end('worker_lost'),
+    );
+  }
+
+  async #makeOffer(): Promise<Offer> {
+    this.#due = false;
+    await this.#target.prepare();
+    const restart = this.#restartDue;
+    if (restart) await this.#transport.restartIce();
+    this.#restartDue = false;
+    const offer = this.#negotiation.offer(this.#transport, restart);
+    const tracks = this.#target.tracks();
+    const told = JSON.stringify(tracks);
+    if (tracks === undefined || told === this.#toldTracks) return offer;
+    this.#toldTracks = told;
+    return { ...offer, tracks };
+  }
+
+  /** Nothing here waits for the worker before everything has been sent to it. */
+  async #apply({ dtls, sections }: NegotiatedAnswer): Promise<void> {
+    await Promise.all([
+      dtls && this.#transport.connect({ dtlsParameters: dtls }),
+      ...sections.map((section) => (section.own ? this.#applyOwn(section) : this.#target.answeredRemote(section))),
+    ]);
+  }
+
+  async #applyOwn(section: AnsweredSection): Promise<void> {
+    await this.#target.answeredOwn(section, await this.#produce(section));
+  }
+
+  /** The producer of the section, the one that is there if the client sends the same as before. */
+  async #produce(section: AnsweredSection): Promise<Producer | undefined> {
+    const { mid, kind } = section;
+    const rtpParameters = producerParameters(section, this.#target.cname);
+    const parameters = JSON.stringify(rtpParameters);
+    const old = this.#producers.get(mid);
+    if (old?.parameters === parameters) return old.producer;
+    old?.producer.close();
+    this.#producers.delete(mid);
+    if (rtpParameters === undefined) return undefined;
+    const producer = await this.#transport.produce({ kind, rtpParameters });
+    if (this.#closed) {
+      // Made on a transport that had already forgotten it; the router has not.
+      producer.close();
+      return undefined;
+    }
+    this.#producers.set(mid, { producer, parameters });
+    return producer;
+  }
+}

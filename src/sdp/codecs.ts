@@ -1,0 +1,142 @@
+import type {
+  MediaKind,
+  RouterRtpCodecCapability,
+  RtpCapabilities,
+  RtpCodecCapability,
+  RtpCodecParameters,
+  RtpHeaderExtension,
+  RtpHeaderExtensionParameters,
+} from 'mediasoup/types';
+import type { VideoCodec } from '../directory/directory.ts';
+import { codecName, type Format, isRtx, makeFormat } from './format.ts';
+
+const video = (name: VideoCodec, parameters: Record<string, unknown> = {}): RouterRtpCodecCapability => ({
+  kind: 'video',
+  mimeType: `video/${name}`,
+  clockRate: 90_000,
+  parameters,
+});
+
+const h264 = (profileLevelId: string): RouterRtpCodecCapability =>
+  video('H264', {
+    'level-asymmetry-allowed': 1,
+    'packetization-mode': 1,
+    'profile-level-id': profileLevelId,
+  });
+
+/**
+ * The media codecs of every router, in the order in which they are offered; mediasoup adds RTX and the payload types.
+ * H264 is constrained baseline, which every browser has, before (constrained) high.
+ */
+export const routerCodecs: RouterRtpCodecCapability[] = [
+  {
+    kind: 'audio',
+    mimeType: 'audio/opus',
+    clockRate: 48_000,
+    channels: 2,
+    parameters: { minptime: 10, useinbandfec: 1, usedtx: 1 },
+  },
+  video('VP8'),
+  video('VP9', { 'profile-id': 0 }),
+  h264('42e01f'),
+  h264('640c1f'),
+  video('AV1'),
+];
+
+/** What the calls of an endpoint are offered. */
+export interface Profile {
+  /** The caller's own sections. */
+  readonly own: Readonly<Record<MediaKind, Format>>;
+  /** Sections that only ever carry media to the client. */
+  readonly remote: Readonly<Record<MediaKind, Format>>;
+}
+
+export interface ProfileOptions {
+  /** The only video codec; all without it. */
+  videoCodec?: VideoCodec | undefined;
+  simulcast: boolean;
+  startBitrateKbps: number;
+}
+
+/** Codecs whose simulcast mediasoup forwards and browsers send. */
+const SIMULCAST_CODECS: ReadonlySet<string> = new Set(['VP8', 'H264']);
+const RIDS = ['l', 'm', 'h'];
+
+/** mediasoup writes it itself and no browser knows it. */
+const PACKET_ID = 'urn:mediasoup:params:rtp-hdrext:packet-id';
+
+export const makeProfile = (
+  router: RtpCapabilities,
+  { videoCodec, simulcast, startBitrateKbps }: ProfileOptions,
+): Profile => {
+  const audio = codecsOf(router, 'audio', () => true);
+  const offered = codecsOf(router, 'video', (name) => videoCodec === undefined || name === videoCodec);
+  const layered = codecsOf(
+    router,
+    'video',
+    (name) => SIMULCAST_CODECS.has(name) && (videoCodec === undefined || name === videoCodec),
+  );
+  const rids = simulcast && layered.length > 0 ? RIDS : [];
+  const own = (kind: MediaKind) => extensionsOf(router, kind, ['sendrecv', 'recvonly']);
+  const remote = (kind: MediaKind) => extensionsOf(router, kind, ['sendrecv', 'sendonly']);
+  return {
+    own: {
+      audio: makeFormat('audio', audio, own('audio')),
+      video: makeFormat('video', rids.length > 0 ? layered : offered, own('video'), { rids, startBitrateKbps }),
+    },
+    remote: {
+      audio: makeFormat('audio', audio, remote('audio')),
+      video: makeFormat('video', offered, remote('video')),
+    },
+  };
+};
+
+/** What a client can take that accepts all these codecs and extensions. */
+export const capabilitiesOf = (
+  kind: MediaKind,
+  codecs: readonly RtpCodecParameters[],
+  headerExtensions: readonly RtpHeaderExtensionParameters[],
+): RtpCapabilities => ({
+  codecs: codecs.map(({ payloadType, ...codec }) => ({ ...codec, kind, preferredPayloadType: payloadType })),
+  headerExtensions: headerExtensions.map(({ id, uri }) => ({ kind, uri, preferredId: id })),
+});
+
+/** The codecs of a kind with their RTX, those for which `wanted` says yes to the name. */
+const codecsOf = (
+  { codecs = [] }: RtpCapabilities,
+  kind: MediaKind,
+  wanted: (name: string) => boolean,
+): RtpCodecParameters[] => {
+  const media = codecs.filter((codec) => codec.kind === kind && !isRtx(codec) && wanted(codecName(codec)));
+  const payloadTypes = new Set<unknown>(media.map(({ preferredPayloadType }) => preferredPayloadType));
+  return codecs
+    .filter((codec) => media.includes(codec) || (isRtx(codec) && payloadTypes.has(codec.parameters?.apt)))
+    .map(parametersOf);
+};
+
+const parametersOf = ({
+  mimeType,
+  preferredPayloadType,
+  clockRate,
+  channels = 1,
+  parameters = {},
+  rtcpFeedback = [],
+}: RtpCodecCapability): RtpCodecParameters => ({
+  mimeType,
+  payloadType: preferredPayloadType,
+  clockRate,
+  // mediasoup knows channels on audio only.
+  ...(mimeType.startsWith('audio/') ? { channels } : {}),
+  parameters,
+  rtcpFeedback,
+});
+
+const extensionsOf = (
+  { headerExtensions = [] }: RtpCapabilities,
+  kind: MediaKind,
+  directions: readonly RtpHeaderExtension['direction'][],
+): RtpHeaderExtensionParameters[] =>
+  headerExtensions
+    .filter((extension) => extension.kind === kind && extension.uri !== PACKET_ID)
+    .filter(({ direction }) => directions.includes(direction))
+    .map(({ uri, preferredId }) => ({ uri, id: preferredId }));
