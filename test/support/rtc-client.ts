@@ -21,7 +21,7 @@ import {
 import { extensionId, type Offer, type OfferedSection, readOffer, requiredValue, values } from './offer.ts';
 
 export interface RtcClientOptions extends Omit<AnswerOptions, 'identity' | 'rids'> {
-  /** The DTLS role that the client answers with. */
+  /** The DTLS role that the client answers with; passive by default, as the SDK makes browsers answer. */
   setup?: Identity['setup'];
 }
 
@@ -77,7 +77,7 @@ export class RtcClient {
 
   private constructor(options: RtcClientOptions, fingerprint: string) {
     this.#options = options;
-    this.#identity = newIdentity({ fingerprint, setup: options.setup ?? 'active' });
+    this.#identity = newIdentity({ fingerprint, setup: options.setup ?? 'passive' });
     const gatherer = new RTCIceGatherer({
       useIpv4: false,
       useIpv6: false,
