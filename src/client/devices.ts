@@ -13,6 +13,9 @@ export interface MediaChoices {
   video?: MediaChoice;
 }
 
+/** Chromium sends three simulcast layers only of pictures from 960 × 540 up; a camera that has less gives less. */
+const PICTURE: MediaTrackConstraints = { width: { ideal: 1280 }, height: { ideal: 720 } };
+
 export const KINDS: readonly Kind[] = ['audio', 'video'];
 
 const isTrack = (choice: MediaChoice | undefined): choice is MediaStreamTrack => choice instanceof MediaStreamTrack;
@@ -40,7 +43,9 @@ export async function openDevices(choices: MediaChoices): Promise<MediaStreamTra
   const constraints: MediaStreamConstraints = {};
   for (const kind of KINDS) {
     const choice = choices[kind];
-    if (choice && choice !== 'recvonly' && !isTrack(choice)) constraints[kind] = choice;
+    if (choice && choice !== 'recvonly' && !isTrack(choice)) {
+      constraints[kind] = choice === true && kind === 'video' ? PICTURE : choice;
+    }
   }
   if (!constraints.audio && !constraints.video) return [];
   // Outside a secure context there is no such object (Media Capture and Streams, section 9.1).

@@ -1,16 +1,16 @@
 import type { Kind } from './sdp.ts';
 
-/** How finely the first frame is timed, in milliseconds. */
+/** How finely the first picture is timed, in milliseconds. */
 const LOOK_EVERY_MS = 20;
 
 /**
- * Tells when the first frame of each kind was played. `getSynchronizationSources()` fills when a frame is delivered to
- * the receiver's track (webrtc-extensions, RTCRtpContributingSource.timestamp), so it means decoded media and not just
- * packets; a receiver is only looked at once its track is unmuted, and never again after the first frame.
+ * Tells when the first media of each kind came in. A remote track is unmuted by its first RTP packet (webrtc-pc,
+ * section 5.3), which is as good as hearing it; a picture needs its whole key frame, so video counts from the first
+ * decoded frame: that is when `getSynchronizationSources()` fills (webrtc-pc, section 5.6).
  */
 export class FirstMedia {
   readonly #onFirst: (kind: Kind) => void;
-  readonly #waiting = new Map<RTCRtpReceiver, AbortController>();
+  readonly #listening = new Map<RTCRtpReceiver, AbortController>();
   readonly #seen = new Set<string>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -19,36 +19,37 @@ export class FirstMedia {
   }
 
   watch(receiver: RTCRtpReceiver): void {
-    if (this.#waiting.has(receiver) || this.#seen.has(receiver.track.kind)) return;
+    const { track } = receiver;
+    if (this.#listening.has(receiver) || this.#seen.has(track.kind)) return;
     const listening = new AbortController();
-    this.#waiting.set(receiver, listening);
-    receiver.track.addEventListener('unmute', () => this.#look(), { signal: listening.signal });
+    this.#listening.set(receiver, listening);
+    track.addEventListener('unmute', () => this.#look(), { signal: listening.signal });
     this.#look();
   }
 
   close(): void {
     clearInterval(this.#timer);
-    for (const listening of this.#waiting.values()) listening.abort();
-    this.#waiting.clear();
+    for (const listening of this.#listening.values()) listening.abort();
+    this.#listening.clear();
   }
 
   #look(): void {
-    for (const receiver of this.#waiting.keys()) {
-      if (!receiver.track.muted && receiver.getSynchronizationSources().length > 0)
-        this.#first(receiver.track.kind as Kind);
+    for (const receiver of this.#listening.keys()) {
+      const { kind, muted } = receiver.track;
+      if (!muted && (kind === 'audio' || receiver.getSynchronizationSources().length > 0)) this.#first(kind as Kind);
     }
-    const flowing = [...this.#waiting.keys()].some(({ track }) => !track.muted);
-    if (flowing) this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
-    else this.#timer = void clearInterval(this.#timer);
+    clearInterval(this.#timer);
+    const decoding = [...this.#listening.keys()].some(({ track }) => !track.muted);
+    if (decoding) this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
   }
 
   #first(kind: Kind): void {
     if (this.#seen.has(kind)) return;
     this.#seen.add(kind);
-    for (const [receiver, listening] of this.#waiting) {
+    for (const [receiver, listening] of this.#listening) {
       if (receiver.track.kind !== kind) continue;
       listening.abort();
-      this.#waiting.delete(receiver);
+      this.#listening.delete(receiver);
     }
     this.#onFirst(kind);
   }
