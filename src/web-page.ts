@@ -21,10 +21,12 @@ export async function servePage(app: FastifyInstance): Promise<boolean> {
   if (!existsSync(ROOT)) return false;
   await app.register(fastifyStatic, {
     root: ROOT,
-    setHeaders: (response) => {
-      response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY);
-      response.setHeader('x-content-type-options', 'nosniff');
-      response.setHeader('referrer-policy', 'no-referrer');
+    setHeaders: (reply) => {
+      reply.headers({
+        'content-security-policy': CONTENT_SECURITY_POLICY,
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+      });
     },
   });
   return true;

@@ -53,8 +53,8 @@ export class Admission {
   #check(start: StartMessage, claims: CallTokenClaims, origin: string | undefined): Endpoint {
     if (claims.endpointId !== start.endpoint_id) throw unspent('endpoint_mismatch');
     const { current } = this.#deps.directory;
-    const { endpoint, refusal } = callability(current, claims.endpointId, claims.team);
-    if (!endpoint || refusal) throw unspent('endpoint_unavailable');
+    const endpoint = current.endpoint(claims.endpointId);
+    if (!endpoint || callability(current, endpoint.id, claims.team) !== 'ok') throw unspent('endpoint_unavailable');
     if (!originAllowed(origin, endpoint.allowedOrigins)) throw unspent('origin_denied');
     if (claims.fingerprint !== undefined && !shows(start, claims.fingerprint)) throw unspent('fingerprint_mismatch');
     return endpoint;

@@ -1,0 +1,211 @@
+import type { AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import type { Directory } from './directory/directory.ts';
+import { loadTenants, withApiKey } from './directory/tenants.ts';
+import { Admission } from './gateway/admission.ts';
+import { Gateway } from './gateway/gateway.ts';
+import { LocalMedia } from './media/plane.ts';
+import { parsePortRange } from './media/ports.ts';
+import { WorkerPool } from './media/workers.ts';
+import { createApi } from './mint/api.ts';
+import { createApiKey } from './mint/api-keys.ts';
+import { routerCodecs } from './sdp/codecs.ts';
+import { SessionRegistry } from './session/registry.ts';
+import { type ClientSocket, Session, type SessionGrant } from './session/session.ts';
+import { Metrics } from './telemetry/metrics.ts';
+import { startMetricsServer } from './telemetry/metrics-server.ts';
+import { Finisher } from './tokens/finisher.ts';
+import { newTokenId } from './tokens/ids.ts';
+import { ephemeralSigningKeys, loadSigningKeys, publicKeySet } from './tokens/keys.ts';
+import { MemoryTokenStore } from './tokens/memory-store.ts';
+import { RedisTokenStore } from './tokens/redis-store.ts';
+import { createSigner } from './tokens/signer.ts';
+import type { TokenStore } from './tokens/store.ts';
+import { createVerifier } from './tokens/verifier.ts';
+import { servePage } from './web-page.ts';
+
+export interface ServerOptions {
+  config: Config;
+  demo: boolean;
+  log: Logger;
+}
+
+export interface RunningServer {
+  /** http:// address of the API, the WebSocket and the page. */
+  readonly url: string;
+  readonly metricsUrl: string;
+  /** The API key that the demo made; undefined elsewhere. */
+  readonly demoKey: string | undefined;
+  /** What is held at this moment. */
+  held(): { sessions: number; sockets: number; calls: number };
+  /** From now on a worker that ends is part of the stop: a signal to the process group reaches workers as well. */
+  retire(): void;
+  /** Ends all sessions and frees everything; resolves when nothing is left. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** How long a stop waits for ends that the store has not taken yet. */
+const FINISH_AT_STOP_MS = 3000;
+
+/** Wires the parts together and starts them; what was started is stopped again when a later part fails. */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const owned = new AsyncDisposableStack();
+  try {
+    return await assemble(options, owned);
+  } catch (error) {
+    await owned.disposeAsync();
+    throw error;
+  }
+}
+
+async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDisposableStack): Promise<RunningServer> {
+  const demoKey = demo ? createApiKey('demo') : undefined;
+  const directory = { current: openDirectory(config, demoKey?.sha256) };
+  const keys = await openKeys(config, log);
+  const store = openStore(config, log);
+  owned.defer(() => store.close());
+  const finisher = new Finisher(store, log);
+  owned.defer(async () => {
+    await finisher.idle(FINISH_AT_STOP_MS);
+    finisher.close();
+  });
+  const pool = await openWorkers(config, log);
+  const media = new LocalMedia({
+    pool,
+    startBitrateKbps: config.media.start_bitrate_kbps,
+    maxRoomParticipants: config.media.max_room_participants,
+  });
+  owned.defer(() => media.close());
+
+  const readiness = () => ({ store: store.ready, media: media.ready });
+  const app = createApi({
+    config,
+    demo,
+    directory,
+    store,
+    sign: createSigner(keys, config.tokens.issuer),
+    newTokenId,
+    jwks: () => publicKeySet(keys),
+    readiness,
+    log,
+  });
+  owned.defer(() => app.close());
+  const registry = new SessionRegistry({ store, log, renewEveryMs: config.session.lease_renew_ms });
+  owned.defer(() => registry.close('server_shutdown'));
+  const metrics: Metrics = new Metrics({
+    sessions: () => registry.size,
+    sockets: () => gateway.sockets,
+    calls: () => pool.calls,
+    storeReady: () => store.ready,
+    mediaReady: () => media.ready,
+  });
+  const verify = createVerifier(keys, {
+    issuer: config.tokens.issuer,
+    leewaySeconds: config.tokens.leeway_seconds,
+  });
+  const admission = new Admission({ directory, store, media, verify: (token) => verify(token, Date.now()) });
+  const createSession = sessionMaker({ config, log, store, finisher, media, registry, metrics });
+  const gateway: Gateway = new Gateway({
+    config,
+    log,
+    admit: (start, origin, gone) => admission.admit(start, origin, gone),
+    createSession,
+    onRefused: (code) => metrics.started(code),
+  });
+  owned.defer(() => gateway.close());
+  app.server.on('upgrade', (request, socket, head) => gateway.upgrade(request, socket, head));
+  if (!(await servePage(app))) log.warn('the page was not built; everything else works');
+
+  await app.listen({ host: config.http.host, port: config.http.port });
+  const { address, port, family } = app.server.address() as AddressInfo;
+  const metricsServer = await startMetricsServer(metrics, config.http.metrics_host, metricsPorts(config, port));
+  owned.defer(() => metricsServer.close());
+  const host = family === 'IPv6' ? `[${address}]` : address;
+  const url = `http://${host}:${port}`;
+  log.info({ url, metrics: metricsServer.url, workers: pool.workers.length, demo }, 'callgate is up');
+  return {
+    url,
+    metricsUrl: metricsServer.url,
+    demoKey: demoKey?.key,
+    held: () => ({ sessions: registry.size, sockets: gateway.sockets, calls: pool.calls }),
+    retire: () => pool.retire(),
+    close: () => owned.disposeAsync(),
+  };
+}
+
+/** The demo's team gets the key that was made at this start. */
+function openDirectory(config: Config, demoKeySha256: string | undefined): Directory {
+  const directory = loadTenants(config.tenants ?? '');
+  const [endpoint] = directory.endpoints;
+  if (demoKeySha256 === undefined || endpoint === undefined) return directory;
+  const scopes = new Set(['CREATE_CALL_TOKEN', 'READ_CALL_TOKEN'] as const);
+  return withApiKey(directory, { id: 'demo', team: endpoint.team, sha256: Buffer.from(demoKeySha256, 'hex'), scopes });
+}
+
+async function openKeys(config: Config, log: Logger) {
+  if (config.tokens.signing_keys) return loadSigningKeys(config.tokens.signing_keys);
+  log.warn('no signing keys are configured: made one for this run, tokens end with the process');
+  return ephemeralSigningKeys();
+}
+
+function openStore(config: Config, log: Logger): TokenStore {
+  if (config.redis_url) return new RedisTokenStore(config.redis_url, { log });
+  log.info('no Redis is configured: tokens are kept in memory, for this process alone');
+  return new MemoryTokenStore();
+}
+
+const openWorkers = ({ media }: Config, log: Logger): Promise<WorkerPool> =>
+  WorkerPool.create({
+    workers: media.workers ?? availableParallelism(),
+    mediaCodecs: routerCodecs,
+    listen: { addresses: media.listen_addresses, announcedAddress: media.announced_address },
+    ports: media.rtc_ports === undefined ? undefined : parsePortRange(media.rtc_ports),
+    maxCallsPerWorker: media.max_calls_per_worker,
+    workerBin: media.worker_bin,
+    log,
+  });
+
+/** PORT + 1, or else any free one, so that two processes that differ in PORT alone run side by side. */
+const metricsPorts = ({ http }: Config, port: number): number[] =>
+  http.metrics_port === undefined ? [...(port < 65_535 ? [port + 1] : []), 0] : [http.metrics_port];
+
+interface SessionParts {
+  config: Config;
+  log: Logger;
+  store: TokenStore;
+  finisher: Finisher;
+  media: LocalMedia;
+  registry: SessionRegistry;
+  metrics: Metrics;
+}
+
+function sessionMaker({ config, log, store, finisher, media, registry, metrics }: SessionParts) {
+  const { session } = config;
+  const deps = {
+    media,
+    store,
+    log,
+    finish: (end: Parameters<Finisher['finish']>[0]) => finisher.finish(end),
+    deadlines: {
+      answer: session.answer_timeout_ms,
+      connect: session.connect_timeout_ms,
+      reoffer: session.reoffer_timeout_ms,
+      unreachable: session.unreachable_timeout_ms,
+      settle: session.finish_wait_ms,
+    },
+    onLive: (_: Session, ms: number) => metrics.live(ms),
+    onEnded: (ended: Session, reason: Parameters<Metrics['ended']>[0]) => {
+      registry.remove(ended);
+      metrics.ended(reason);
+    },
+  };
+  return (grant: SessionGrant, socket: ClientSocket): Session => {
+    const session = new Session(grant, socket, deps);
+    metrics.started('burned');
+    registry.add(session);
+    session.begin();
+    return session;
+  };
+}

@@ -1,0 +1,135 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DestinationStream } from 'pino';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { createApiKey } from '../../src/mint/api-keys.ts';
+import { type RunningServer, startServer } from '../../src/server.ts';
+import { createLog } from '../../src/telemetry/log.ts';
+import { createKeySet } from '../../src/tokens/keys.ts';
+
+type Changes = {
+  [Section in keyof Config]?: Config[Section] extends object ? Partial<Config[Section]> : Config[Section];
+};
+
+export interface TestServerOptions {
+  redisUrl?: string;
+  /** Changes to the settings, section by section. */
+  config?: Changes;
+  /** Lines of the endpoints list of the tenants file, in place of `ENDPOINTS`. */
+  endpoints?: string;
+  flowState?: 'live' | 'paused' | 'archived';
+  webrtc?: boolean;
+  /** Signing keys and API key of another server, so that both speak for the same teams. */
+  like?: TestServer;
+  log?: { level: string; destination: DestinationStream };
+}
+
+export interface MintedToken {
+  id: string;
+  token: string;
+  endpoint_id: string;
+  ws_url: string;
+}
+
+const ENDPOINTS = `
+      - { id: ep_echo, flow: flow_a, webrtc: true, target: { kind: echo }, media: { audio: true, video: true }, max_sessions: 100000 }
+      - { id: ep_audio, flow: flow_a, webrtc: true, target: { kind: echo }, media: { audio: true, video: false }, max_sessions: 100000 }
+      - { id: ep_simulcast, flow: flow_a, webrtc: true, target: { kind: echo }, media: { audio: true, video: true, simulcast: true }, max_sessions: 100 }
+      - { id: ep_room, flow: flow_a, webrtc: true, target: { kind: room }, max_sessions: 100 }
+      - { id: ep_one, flow: flow_a, webrtc: true, target: { kind: echo }, max_sessions: 1 }
+      - { id: ep_page, flow: flow_a, webrtc: true, target: { kind: echo }, allowed_origins: ["https://app.example"] }
+      - { id: ep_off, flow: flow_a, webrtc: true, state: disabled, target: { kind: echo } }`;
+
+/** The whole server in this process, on free ports of loopback, with a team of its own. */
+export class TestServer {
+  readonly running: RunningServer;
+  readonly apiKey: string;
+  readonly keysFile: string;
+  readonly #folder: string;
+
+  static async start(options: TestServerOptions = {}): Promise<TestServer> {
+    const folder = await mkdtemp(join(tmpdir(), 'callgate-'));
+    const { key, sha256 } = options.like ? { key: options.like.apiKey, sha256: undefined } : createApiKey('backend');
+    const keysFile = options.like?.keysFile ?? join(folder, 'keys.json');
+    const tenants = join(folder, 'tenants.yaml');
+    if (!options.like) await writeFile(keysFile, JSON.stringify(await createKeySet('EdDSA')));
+    await writeFile(tenants, tenantsFile(options, sha256 ?? (await sha256Of(key))));
+    const env = {
+      PORT: '0',
+      HOST: '127.0.0.1',
+      CALLGATE_TENANTS: tenants,
+      CALLGATE_SIGNING_KEYS: keysFile,
+      LOG_LEVEL: options.log?.level ?? 'fatal',
+      REDIS_URL: options.redisUrl ?? '',
+    };
+    const { config } = loadConfig(env);
+    const log = createLog(config.log_level, options.log?.destination);
+    const running = await startServer({ config: changed(config, options.config), demo: false, log });
+    return new TestServer(running, key, keysFile, folder);
+  }
+
+  private constructor(running: RunningServer, apiKey: string, keysFile: string, folder: string) {
+    this.running = running;
+    this.apiKey = apiKey;
+    this.keysFile = keysFile;
+    this.#folder = folder;
+  }
+
+  get wsUrl(): string {
+    return `${this.running.url.replace('http', 'ws')}/v1/connect`;
+  }
+
+  async mint(endpointId: string, more: Record<string, unknown> = {}): Promise<MintedToken> {
+    const response = await this.api('POST', '', { endpoint_id: endpointId, ...more });
+    if (response.status !== 201) throw new Error(`mint answered ${response.status}: ${await response.text()}`);
+    return (await response.json()) as MintedToken;
+  }
+
+  async read(id: string): Promise<{ status: string; session?: { id: string; end_reason: string | null } }> {
+    return (await (await this.api('GET', `/${id}`)).json()) as Awaited<ReturnType<TestServer['read']>>;
+  }
+
+  api(method: string, path: string, body?: unknown): Promise<Response> {
+    return fetch(`${this.running.url}/v1/call-tokens${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.apiKey}`,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.running.close();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+const sha256Of = async (text: string): Promise<string> =>
+  Buffer.from(await crypto.subtle.digest('SHA-256', Buffer.from(text))).toString('hex');
+
+const changed = (config: Config, changes: Changes = {}): Config => {
+  const result: Record<string, unknown> = { ...config, media: { ...config.media, workers: 1 } };
+  for (const [section, values] of Object.entries(changes)) {
+    const before = result[section];
+    result[section] = typeof before === 'object' ? { ...before, ...(values as object) } : values;
+  }
+  return result as Config;
+};
+
+const tenantsFile = (
+  { endpoints = ENDPOINTS, flowState = 'live', webrtc = true }: TestServerOptions,
+  sha256: string,
+) => `
+teams:
+  - id: team_a
+    features: { webrtc: ${webrtc} }
+    mint_rate: { limit: 1000000, window_seconds: 60 }
+    api_keys:
+      - { id: backend, sha256: ${sha256}, scopes: [CREATE_CALL_TOKEN, READ_CALL_TOKEN] }
+    flows:
+      - { id: flow_a, state: ${flowState} }
+    endpoints:${endpoints}
+`;
