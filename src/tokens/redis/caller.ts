@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ReplyError } from 'ioredis';
 import { CallgateError } from '../../errors.ts';
-import { ATTEMPT_MS, type RedisClient, reasonOf } from './connection.ts';
+import { type RedisClient, reasonOf } from './connection.ts';
 
 /** A call as a whole answers or rejects within this many milliseconds, however often it is tried. */
 const BUDGET_MS = 1800;
@@ -37,31 +37,20 @@ export class RedisCaller {
   }
 
   /**
-   * Runs one step. A step that is safe to repeat is tried again while an attempt still fits into the budget; `once`
-   * is tried again only where the last attempt certainly changed nothing. The budget runs from `since`.
+   * Runs one step. A step that is safe to repeat is tried again while the budget lasts; `once` is tried again only
+   * where the last attempt certainly changed nothing. The budget runs from `since`.
    * Rejects with `unavailable`; `retryable` only if no attempt can have changed anything.
    */
   async call<T>(step: () => Promise<T>, { once = false, since = performance.now() } = {}): Promise<T> {
-    const lastStart = since + BUDGET_MS - ATTEMPT_MS;
-    let mayHaveHappened = false;
-    for (;;) {
-      let failure: unknown;
-      if (await this.#connected(lastStart)) {
-        try {
-          const result = await step();
-          this.#answering = true;
-          return result;
-        } catch (error) {
-          failure = error;
-          if (!isOutage(error)) throw error;
-          mayHaveHappened ||= !isHarmless(error);
-        }
-      }
-      this.#answering = false;
-      if (this.#closed || (once && mayHaveHappened) || performance.now() + PAUSE_MS > lastStart) {
-        throw unavailable(mayHaveHappened, failure);
-      }
-      await sleep(PAUSE_MS);
+    const late = Promise.withResolvers<typeof LATE>();
+    const timer = setTimeout(late.resolve, Math.max(since + BUDGET_MS - performance.now(), 1), LATE);
+    try {
+      return await this.#attempt(step, once, late.promise);
+    } catch (error) {
+      if (error instanceof CallgateError && error.code === 'unavailable') this.#answering = false;
+      throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -71,23 +60,40 @@ export class RedisCaller {
     this.#wake();
   }
 
-  async #connected(until: number): Promise<boolean> {
-    if (this.#ready()) return true;
-    const left = until - performance.now();
-    if (this.#closed || left <= 0) return false;
+  async #attempt<T>(step: () => Promise<T>, once: boolean, late: Promise<typeof LATE>): Promise<T> {
+    let mayHaveHappened = false;
+    for (;;) {
+      if (!(await this.#connected(late))) throw unavailable(mayHaveHappened, 'no connection');
+      if (this.#closed) throw unavailable(mayHaveHappened, 'closed');
+      try {
+        const result = await Promise.race([step(), late]);
+        if (result === LATE) throw unavailable(true, 'no answer');
+        this.#answering = true;
+        return result;
+      } catch (error) {
+        if (!isOutage(error)) throw error;
+        mayHaveHappened ||= !isHarmless(error);
+        if (once && mayHaveHappened) throw unavailable(true, reasonOf(error));
+        if ((await Promise.race([sleep(PAUSE_MS), late])) === LATE) throw unavailable(mayHaveHappened, reasonOf(error));
+      }
+    }
+  }
+
+  async #connected(late: Promise<typeof LATE>): Promise<boolean> {
+    if (this.#closed || this.#ready()) return true;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, left);
     this.#waiting.add(resolve);
-    await promise;
-    clearTimeout(timer);
+    const outcome = await Promise.race([promise, late]);
     this.#waiting.delete(resolve);
-    return this.#ready();
+    return outcome !== LATE;
   }
 
   #ready(): boolean {
     return this.#client.status === 'ready';
   }
 }
+
+const LATE = Symbol('late');
 
 const isReply = (error: unknown): boolean => error instanceof ReplyError;
 const isHarmless = (error: unknown): boolean =>
@@ -96,8 +102,5 @@ const isHarmless = (error: unknown): boolean =>
 const isOutage = (error: unknown): boolean =>
   error instanceof Error && !(error instanceof CallgateError) && (!isReply(error) || isHarmless(error));
 
-const unavailable = (mayHaveHappened: boolean, failure: unknown): CallgateError =>
-  new CallgateError('unavailable', {
-    retryable: !mayHaveHappened,
-    cause: failure === undefined ? undefined : new Error(`token store: ${reasonOf(failure)}`),
-  });
+const unavailable = (mayHaveHappened: boolean, reason: string): CallgateError =>
+  new CallgateError('unavailable', { retryable: !mayHaveHappened, cause: new Error(`token store: ${reason}`) });

@@ -12,14 +12,13 @@ type Credentials = Pick<RedisTarget, 'username' | 'password'>;
 
 type SingleOptions = Omit<RedisOptions, 'replyMapping'>;
 
-/** One attempt at a command may take this long, in milliseconds; see `RedisCaller` for the budget of a whole call. */
-export const ATTEMPT_MS = 800;
+/** How long a connection may take to come about, in milliseconds; `RedisCaller` bounds the commands. */
+const CONNECT_MS = 800;
 
 const reconnectAfter = (attempt: number): number => Math.min(25 * 2 ** attempt, 400);
 
 const COMMON = {
-  commandTimeout: ATTEMPT_MS,
-  connectTimeout: ATTEMPT_MS,
+  connectTimeout: CONNECT_MS,
   // A socket that swallows commands (a paused process, a black hole) is given up rather than waited for: TCP's own
   // retransmission would notice the store's return only minutes later.
   socketTimeout: 1500,
@@ -70,7 +69,7 @@ function singleOf(target: Exclude<RedisTarget, { kind: 'cluster' }>, auth: Crede
     ...options,
     sentinels: target.nodes,
     name: target.master,
-    sentinelCommandTimeout: ATTEMPT_MS,
+    sentinelCommandTimeout: CONNECT_MS,
     sentinelRetryStrategy: reconnectAfter,
     // Leaves a master that was voted out although its connection still works.
     failoverDetector: true,
@@ -87,7 +86,7 @@ function clusterOf(nodes: HostPort[], auth: Credentials): Cluster {
     retryDelayOnFailover: 0,
     retryDelayOnClusterDown: 0,
     maxRedirections: 4,
-    slotsRefreshTimeout: ATTEMPT_MS,
+    slotsRefreshTimeout: CONNECT_MS,
     slotsRefreshInterval: 5000,
   });
 }
