@@ -1,0 +1,106 @@
+import { METHODS } from 'node:http';
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+  LogController,
+} from 'fastify';
+import type { MintDeps } from './call-tokens.ts';
+import { demoRoutes } from './demo.ts';
+import { onlyAllow } from './methods.ts';
+import { refuseConnection, sendProblem, toBytes } from './problems.ts';
+import { newRequestId } from './request-id.ts';
+import { MINT_PATH, mintRoutes, refusePage } from './routes.ts';
+import { createWsUrl } from './ws-url.ts';
+
+const MAX_BODY_BYTES = 64 * 1024;
+const MAX_HEADER_BYTES = 16 * 1024;
+/** A whole request, its body included, must have arrived by then. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** How often Node looks for requests that are past their time; 30 s by default. */
+const TIMEOUT_CHECK_MS = 500;
+
+export interface ApiDeps extends Omit<MintDeps, 'wsUrl'> {
+  log: FastifyBaseLogger;
+  /** Whether the demo's page may mint for itself. */
+  demo: boolean;
+  /** The public signing keys, as a JWK set (RFC 7517 section 5). */
+  jwks: () => { keys: readonly object[] };
+  readiness: () => { store: boolean; media: boolean };
+}
+
+/**
+ * The HTTP API: minting for backends, health, the signing keys, and in the demo minting for its page. Not listening
+ * yet; its `server` also carries the WebSockets.
+ */
+export function createApi({ log, demo, jwks, readiness, ...parts }: ApiDeps): FastifyInstance {
+  const { http, admission } = parts.config;
+  const app = fastify({
+    loggerInstance: log,
+    logController: new RequestLog(),
+    genReqId: newRequestId,
+    trustProxy: http.trusted_proxies > 0 && ((_address, hop) => hop < http.trusted_proxies),
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: Math.max(REQUEST_TIMEOUT_MS, admission.headers_timeout_ms),
+    http: {
+      headersTimeout: admission.headers_timeout_ms,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
+    routerOptions: { maxParamLength: MAX_HEADER_BYTES },
+    clientErrorHandler: refuseConnection,
+    // A path with a bad escape meets no route and so no hook, but pages are refused first of all here too.
+    frameworkErrors: (error, request, reply) => void sendProblem(refusePage(request) ?? error, request, reply),
+    // Fastify's own answer while closing is no problem document; what is being served is served to its end.
+    return503OnClosing: false,
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.setValidatorCompiler(TypeBoxValidatorCompiler);
+  app.removeAllContentTypeParsers();
+  // CONNECT never reaches a route; all others are told what a path takes.
+  const known = new Set(['CONNECT', ...app.supportedMethods]);
+  for (const method of METHODS) if (!known.has(method)) app.addHttpMethod(method);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  app.setErrorHandler(sendProblem);
+  app.setNotFoundHandler((request, reply) => sendProblem({ statusCode: 404 }, request, reply));
+
+  const deps: MintDeps = { ...parts, wsUrl: createWsUrl(http) };
+  app.register(mintRoutes, { prefix: MINT_PATH, ...deps });
+  if (demo) app.register(demoRoutes, { prefix: '/demo', ...deps });
+  statusRoutes(app, { jwks, readiness });
+  return app;
+}
+
+function statusRoutes(app: FastifyInstance, { jwks, readiness }: Pick<ApiDeps, 'jwks' | 'readiness'>): void {
+  app.get('/healthz', async () => ({ status: 'live' }));
+  app.get('/readyz', async (_request, reply) => {
+    const checks = readiness();
+    const isReady = checks.store && checks.media;
+    return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ready' : 'not_ready', checks });
+  });
+  app.get('/.well-known/jwks.json', async (_request, reply) => {
+    reply.type('application/jwk-set+json').header('cache-control', 'public, max-age=300');
+    return reply.send(toBytes(jwks()));
+  });
+  for (const url of ['/healthz', '/readyz', '/.well-known/jwks.json']) onlyAllow(app, url, ['GET']);
+}
+
+/** One line a request, for debugging: routes instead of URLs, because a URL may hold what somebody pasted there. */
+class RequestLog extends LogController {
+  override incomingRequest(): void {}
+
+  override requestCompleted(error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {
+    const { method, url: route } = request.routeOptions;
+    request.log.debug(
+      { method, route, status: reply.statusCode, ms: reply.elapsedTime, ...(error && { err: error }) },
+      'request',
+    );
+  }
+
+  override routeNotFound(): void {}
+}

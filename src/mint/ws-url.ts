@@ -1,0 +1,25 @@
+import type { FastifyRequest } from 'fastify';
+import type { Config } from '../config.ts';
+import { CallgateError } from '../errors.ts';
+
+const PATH = '/v1/connect';
+/** RFC 3986 section 3.2.2, without user; what does not fit would make an address that nobody can use. */
+const HOST = /^(?:[\w.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
+
+/**
+ * Where clients open their WebSocket: below `public_url`, or else at the host that the minting request was sent to, with
+ * `wss:` when a trusted proxy says that it took the request over TLS.
+ */
+export function createWsUrl({ public_url }: Config['http']): (request: FastifyRequest) => string {
+  if (public_url !== undefined) {
+    const url = `${public_url.replace(/^http/i, 'ws').replace(/\/+$/, '')}${PATH}`;
+    return () => url;
+  }
+  return ({ host, protocol, socket }) => {
+    // HTTP/1.0 needs no Host.
+    const authority =
+      host || `${socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress}:${socket.localPort}`;
+    if (!HOST.test(authority)) throw new CallgateError('request_malformed', { message: 'the Host is not one' });
+    return `${protocol === 'https' ? 'wss' : 'ws'}://${authority}${PATH}`;
+  };
+}
