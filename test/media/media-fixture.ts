@@ -1,0 +1,142 @@
+import type { Producer, Router } from 'mediasoup/types';
+import type { EndpointMedia } from '../../src/directory/directory.ts';
+import type { CallListener, CallSpec, MediaCall, Offer } from '../../src/media/media.ts';
+import { LocalMedia } from '../../src/media/plane.ts';
+import { WorkerPool } from '../../src/media/workers.ts';
+import { routerCodecs } from '../../src/sdp/codecs.ts';
+
+export const MEDIA: EndpointMedia = { audio: true, video: true, simulcast: false };
+
+export interface MediaFixture {
+  plane: LocalMedia;
+  pool: WorkerPool;
+  /** Opens a call as the gateway does: reserve, then open. */
+  open(spec?: SpecOptions): Promise<TestCall>;
+  /** Transports, producers and consumers that the worker still has. */
+  held(): Promise<{ transports: number; producers: number; consumers: number }>;
+  /** RIDs of the layers that have arrived at any producer. */
+  layers(): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+export interface SpecOptions extends Partial<Omit<CallSpec, 'endpoint'>> {
+  target?: 'echo' | 'room';
+  /** Endpoint id; the room's name. */
+  id?: string;
+  allowed?: Partial<EndpointMedia>;
+}
+
+/** What a call tells, in order, and a way to wait for it. */
+export class Events implements CallListener {
+  readonly offers: Offer[] = [];
+  readonly told: string[] = [];
+  over = false;
+  #waiting: { is: () => boolean; resolve: () => void }[] = [];
+
+  offer(offer: Offer): void {
+    this.offers.push(offer);
+    this.#tell(`offer ${offer.id}`);
+  }
+
+  connected(): void {
+    this.#tell('connected');
+  }
+
+  reachable(reachable: boolean): void {
+    this.#tell(reachable ? 'reachable' : 'unreachable');
+  }
+
+  ended(reason: string): void {
+    this.over = true;
+    this.#tell(`ended ${reason}`);
+  }
+
+  /** Resolves once the condition holds; the test's own time limit is the only one. */
+  until(is: () => boolean): Promise<void> {
+    if (is()) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ is, resolve }));
+  }
+
+  has(what: string): Promise<void> {
+    return this.until(() => this.told.includes(what));
+  }
+
+  #tell(what: string): void {
+    this.told.push(what);
+    for (const waiting of this.#waiting) if (waiting.is()) waiting.resolve();
+    this.#waiting = this.#waiting.filter(({ is }) => !is());
+  }
+}
+
+export interface TestCall {
+  call: MediaCall;
+  events: Events;
+}
+
+export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<MediaFixture> => {
+  const silent = { debug() {}, warn() {}, error() {} };
+  const pool = await WorkerPool.create({
+    workers: 1,
+    listen: { addresses: ['127.0.0.1'] },
+    maxCallsPerWorker: 1000,
+    mediaCodecs: routerCodecs,
+    log: silent,
+  });
+  const routers = new Set<Router>();
+  const producers = new Set<Producer>();
+  const remember = (router: Router) => {
+    if (routers.has(router)) return;
+    routers.add(router);
+    router.observer.on('newtransport', (transport) => {
+      transport.observer.on('newproducer', (producer) => {
+        producers.add(producer);
+        producer.observer.once('close', () => producers.delete(producer));
+      });
+    });
+  };
+  const remembering = {
+    acquire: async (room?: string) => {
+      const slot = await pool.acquire(room);
+      remember(slot.router);
+      return slot;
+    },
+    get ready() {
+      return pool.ready;
+    },
+    close: () => pool.close(),
+  };
+  const plane = new LocalMedia({ pool: remembering, startBitrateKbps: 1000, maxRoomParticipants });
+  return {
+    plane,
+    pool,
+    open: (options) => openCall(plane, options),
+    held: async () => {
+      const dumps = await Promise.all([...routers].filter(({ closed }) => !closed).map((router) => router.dump()));
+      const entries = dumps.flatMap(({ mapProducerIdConsumerIds }) => mapProducerIdConsumerIds);
+      return {
+        transports: dumps.flatMap(({ transportIds }) => transportIds).length,
+        producers: entries.length,
+        consumers: entries.flatMap(({ values }) => values).length,
+      };
+    },
+    layers: async () => {
+      const stats = await Promise.all([...producers].map((producer) => producer.getStats()));
+      return stats
+        .flat()
+        .flatMap(({ rid, packetCount }) => (rid !== undefined && packetCount > 0 ? rid : []))
+        .sort();
+    },
+    close: () => plane.close(),
+  };
+};
+
+const openCall = async (
+  plane: LocalMedia,
+  { target = 'echo', id = `ep_${target}`, allowed = {}, ...given }: SpecOptions = {},
+): Promise<TestCall> => {
+  const endpoint = { id, target: { kind: target }, media: { ...MEDIA, ...allowed } };
+  const events = new Events();
+  const spec = { sessionId: 'sess_test', endpoint, media: {}, remainingMs: 60_000, ...given };
+  const call = await plane.open(spec, await plane.reserve(endpoint), events);
+  return { call, events };
+};
