@@ -1,0 +1,140 @@
+// How mediasoup-worker is compiled from the sources inside the npm package, against the distribution's libraries.
+// Pure: texts in, texts out. build.mjs does the work.
+
+import { createHash } from 'node:crypto';
+
+export const packages = [
+  'g++',
+  'ninja-build',
+  'flatbuffers-compiler',
+  'libabsl-dev',
+  'libflatbuffers-dev',
+  'libsrtp2-dev',
+  'libssl-dev',
+  'libuv1-dev',
+];
+
+export const flatcArgs = [
+  '--cpp',
+  ['--cpp-field-case-style', 'lower'],
+  '--reflect-names',
+  '--scoped-enums',
+  ['--filename-suffix', ''],
+].flat();
+
+// MS_EXECUTABLE: without it the worker logs as a library would and dies of SIGHUP.
+const defines = ['NDEBUG', 'MS_EXECUTABLE', 'FLATBUFFERS_LOCALE_INDEPENDENT=1'];
+
+/** The strings of `name = [ … ]` in a meson.build file. */
+export function mesonList(text, name) {
+  const list = new RegExp(`^${name}\\s*=\\s*\\[([^\\]]*)\\]`, 'm').exec(text);
+  if (!list) throw new Error(`meson.build has no list "${name}"`);
+  return [...list[1].replace(/#.*$/gm, '').matchAll(/'([^']+)'/g)].map((match) => match[1]);
+}
+
+/** All sources of the executable, relative to the worker's folder. */
+export function workerSources({ meson, libwebrtcMeson }) {
+  return [
+    ...mesonList(meson, 'common_sources'),
+    // meson adds these unless the unfinished built-in bandwidth estimation is chosen.
+    'src/DepLibWebRTC.cpp',
+    'src/RTC/TransportCongestionControlClient.cpp',
+    'src/RTC/TransportCongestionControlServer.cpp',
+    'src/main.cpp',
+    ...mesonList(libwebrtcMeson, 'libwebrtc_sources').map((path) => `deps/libwebrtc/${path}`),
+  ];
+}
+
+// What a source keeps to itself at file level, and would share with the others of a joined translation unit.
+const fileLocal = [
+  /^\s*((alignas\(\d+\)|inline|thread_local|const|constexpr)\s+)*static\s/m,
+  /^(const|constexpr)\s/m,
+  /^\s*namespace\s*(\{|$)/m,
+  /^\s*using\s/m,
+  /^\s*#\s*define (?!MS_CLASS)/m,
+];
+const mostJoined = 12;
+
+/**
+ * Groups of sources to compile as one translation unit each. Most sources are small and their headers are what costs, so
+ * those that keep nothing file-local are joined with their neighbours.
+ * `read` gives a source's text.
+ */
+export function translationUnits(sources, read) {
+  const units = [];
+  const open = new Map();
+  for (const source of sources) {
+    if (fileLocal.some((pattern) => pattern.test(read(source)))) {
+      units.push([source]);
+      continue;
+    }
+    // Joined within one part of the tree only: libwebrtc's names need not agree with mediasoup's.
+    const part = source.split('/', 1)[0];
+    const unit = open.get(part);
+    if (unit && unit.length < mostJoined) {
+      unit.push(source);
+    } else {
+      open.set(part, [source]);
+      units.push(open.get(part));
+    }
+  }
+  return units.sort((a, b) => b.length - a.length);
+}
+
+/** The text of a translation unit; `paths` are absolute. Each source defines its own MS_CLASS for its log lines. */
+export function unitText(paths) {
+  return paths.map((path) => `#include "${path}"\n#undef MS_CLASS\n`).join('');
+}
+
+/**
+ * The BIO callback of DtlsTransport.cpp, corrected. OpenSSL calls it with `BIO_CB_RETURN | <operation>` after an
+ * operation and takes what it returns for the operation's result; the comparison never matches, so every control call's
+ * 0 becomes a 1. Where OpenSSL is built with kernel TLS (Debian), BIO_get_ktls_send() then says yes, no write buffer is
+ * allocated, and the first handshake ends in a segmentation fault.
+ */
+export function patchDtlsTransport(text) {
+  const parts = text.split('(operationType == BIO_CB_RETURN)');
+  if (parts.length !== 2) {
+    throw new Error('DtlsTransport.cpp has changed: the BIO callback to correct was not found exactly once');
+  }
+  return parts.join('((operationType & BIO_CB_RETURN) != 0)');
+}
+
+/**
+ * A build.ninja. `units` are `{ source, object }`, all paths absolute; `prelude` is the header to precompile. OpenSSL,
+ * libsrtp and libuv are linked shared, so that the distribution's security updates reach the worker. Abseil is static and
+ * all of it is offered: its parts differ from release to release, and the linker takes what is needed.
+ */
+export function ninjaFile({ units, prelude, includes, abseil, output, littleEndian }) {
+  const flags = [
+    '-std=c++20 -O2 -w -pthread',
+    ...defines.map((define) => `-D${define}`),
+    littleEndian ? '-DMS_LITTLE_ENDIAN' : '-DMS_BIG_ENDIAN',
+    ...includes.map((folder) => `-I${quote(folder)}`),
+  ];
+  const objects = units.map(({ object }) => escaped(object)).join(' ');
+  const compile = `g++ ${flags.join(' ')}`;
+  const archives = `-Wl,--start-group ${abseil.map(quote).join(' ')} -Wl,--end-group`;
+  return `rule precompile
+  command = ${compile} -x c++-header $in -o $out
+rule compile
+  command = ${compile} -include ${quote(prelude)} -c $in -o $out
+rule link
+  command = g++ -pthread @$out.rsp ${archives} -lsrtp2 -luv -lssl -lcrypto -o $out
+  rspfile = $out.rsp
+  rspfile_content = $in
+build ${escaped(prelude)}.gch: precompile ${escaped(prelude)}
+${units.map(({ source, object }) => `build ${escaped(object)}: compile ${escaped(source)} | ${escaped(prelude)}.gch`).join('\n')}
+build ${escaped(output)}: link ${objects}
+`;
+}
+
+const escaped = (path) => path.replace(/[$ :]/g, '$$$&');
+const quote = (path) => `'${path.replaceAll('$', '$$$$').replaceAll("'", `'\\''`)}'`;
+
+/** Names a recipe: any change of its files names another one. */
+export function recipeHash(texts) {
+  const hash = createHash('sha256');
+  for (const text of texts) hash.update(`${text.length}:`).update(text);
+  return hash.digest('hex').slice(0, 12);
+}
