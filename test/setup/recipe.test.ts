@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+// @ts-expect-error: plain JavaScript that runs before anything is installed, without declarations
+import * as recipe from '../../scripts/worker/recipe.mjs';
+
+const { mesonList, ninjaFile, patchDtlsTransport, recipeHash, translationUnits, unitText, workerSources } = recipe;
+
+const upstream = (path: string) => readFileSync(`node_modules/mediasoup/worker/${path}`, 'utf8');
+
+describe('the recipe of mediasoup-worker', () => {
+  test('reads lists from meson.build, comments left out', () => {
+    expect(mesonList("a = [\n 'x.cpp', # not 'y.cpp'\n 'z.cpp',\n]\nb = ['n']", 'a')).toEqual(['x.cpp', 'z.cpp']);
+    expect(() => mesonList('', 'a')).toThrow('no list "a"');
+  });
+
+  test('finds every source of the installed version', () => {
+    const sources = workerSources({
+      meson: upstream('meson.build'),
+      libwebrtcMeson: upstream('deps/libwebrtc/meson.build'),
+    });
+    expect(sources).toContain('src/main.cpp');
+    expect(sources).toContain('src/RTC/TransportCongestionControlServer.cpp');
+    expect(new Set(sources).size).toBe(sources.length);
+    for (const source of sources) expect(upstream(source)).not.toBe('');
+  });
+
+  test('joins only sources that keep nothing file-local, and loses none', () => {
+    const texts: Record<string, string> = {
+      'src/a.cpp': 'void a() {}',
+      'src/own.cpp': '\tstatic int counter;',
+      'src/b.cpp': 'void b() {}',
+      'deps/c.cc': 'void c() {}',
+    };
+    expect(translationUnits(Object.keys(texts), (path: string) => texts[path])).toEqual([
+      ['src/a.cpp', 'src/b.cpp'],
+      ['src/own.cpp'],
+      ['deps/c.cc'],
+    ]);
+    expect(unitText(['/a.cpp'])).toBe('#include "/a.cpp"\n#undef MS_CLASS\n');
+  });
+
+  test('corrects the BIO callback of the installed version, and refuses any other text', () => {
+    const patched = patchDtlsTransport(upstream('src/RTC/DtlsTransport.cpp'));
+    expect(patched).toContain('((operationType & BIO_CB_RETURN) != 0) ?');
+    expect(() => patchDtlsTransport(patched)).toThrow('not found exactly once');
+  });
+
+  test('writes paths with spaces so that ninja and the shell read them back', () => {
+    const text = ninjaFile({
+      units: [{ source: '/my src/a.cpp', object: '/o.o' }],
+      prelude: '/p.hpp',
+      includes: ["/it's here"],
+      abseil: [],
+      output: '/worker',
+      littleEndian: true,
+    });
+    expect(text).toContain('build /o.o: compile /my$ src/a.cpp | /p.hpp.gch');
+    expect(text).toContain(`-I'/it'\\''s here'`);
+  });
+
+  test('has a name that every change of its files changes', () => {
+    expect(recipeHash(['ab', 'c'])).not.toBe(recipeHash(['a', 'bc']));
+    expect(recipeHash(['ab'])).toBe(recipeHash(['ab']));
+  });
+});
