@@ -52,13 +52,17 @@ export const stopWorker = async (worker: Worker): Promise<void> => {
   clearTimeout(timer);
 };
 
-/** Sends what mediasoup and its workers log to the log; there is one such place in a process, the last call wins. */
-export const logMediasoup = (log: Pick<Logger, 'warn' | 'error'>): void =>
+/**
+ * Sends what mediasoup and its workers log to the log; there is one such place in a process, the last call wins. While
+ * `stopping`, an error is no more than the noise of a channel to a worker that a signal has ended, and a warning.
+ */
+export const logMediasoup = (log: Pick<Logger, 'warn' | 'error'>, stopping: () => boolean): void =>
   mediasoup.setLogEventListeners({
     onwarn: (namespace, line) => log.warn({ namespace }, line),
     onerror: (namespace, line, err) => {
       // The pool tells of a dead worker itself, and knows whether it is one.
-      if (!line.startsWith('worker process died')) log.error(err ? { namespace, err } : { namespace }, line);
+      if (line.startsWith('worker process died')) return;
+      log[stopping() ? 'warn' : 'error'](err ? { namespace, err } : { namespace }, line);
     },
   });
 

@@ -62,8 +62,8 @@ export class WorkerPool {
   static async create(options: WorkerPoolOptions): Promise<WorkerPool> {
     const addresses = listenAddresses(options.listen, networkInterfaces());
     if (options.ports !== undefined) requirePorts(options.ports, options.workers);
-    logMediasoup(options.log);
     const pool = new WorkerPool(options, addresses);
+    logMediasoup(options.log, () => pool.#retired.signal.aborted);
     const starts = await Promise.allSettled(pool.#seats.map((seat) => pool.#fill(seat)));
     const failed = starts.find((start) => start.status === 'rejected');
     if (failed !== undefined) {

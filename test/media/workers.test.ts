@@ -12,7 +12,10 @@ const mediaCodecs: RouterRtpCodecCapability[] = [
 ];
 
 const errors: unknown[] = [];
-const log = { warn: () => {}, error: (...entry: unknown[]) => void errors.push(entry) } as WorkerPoolOptions['log'];
+const log: WorkerPoolOptions['log'] = {
+  warn: () => {},
+  error: (...entry: unknown[]) => void errors.push(entry),
+};
 
 /** Every subprocess that any pool of the running test has started. */
 const started: number[] = [];
@@ -160,7 +163,8 @@ describe('a worker that is killed', () => {
     room.release();
     expect(pool.calls).toBe(1);
     expect(next.router.closed).toBe(false);
-    expect(errors).toMatchObject([[{ pid, exit: expect.stringContaining('SIGKILL') }, 'a media worker died']]);
+    // mediasoup may tell of the broken channel before.
+    expect(errors.at(-1)).toMatchObject([{ pid, exit: expect.stringContaining('SIGKILL') }, 'a media worker died']);
   });
 
   it('leaves the others taking calls meanwhile', async () => {
@@ -271,9 +275,11 @@ describe('closing', () => {
 
   it('takes a worker that dies of the same signal as part of the stop', async () => {
     const pool = await makePool();
-    const { router } = await pool.acquire();
+    const { router, webRtcServer } = await pool.acquire();
     pool.retire();
     for (const { pid } of pool.workers) process.kill(pid, 'SIGTERM');
+    // Written to a channel that nobody may read any more.
+    await Promise.allSettled(Array.from({ length: 20 }, () => router.createWebRtcTransport({ webRtcServer })));
     await closed(router);
     await pool.close();
     expect(errors).toEqual([]);
