@@ -29,6 +29,7 @@ export class ServerProcess {
   readonly exited: Promise<Exit>;
   readonly #child: ChildProcess;
   #output = '';
+  #signalled = false;
 
   /** Resolves when `/readyz` says yes; rejects with everything the server printed when it ends before. */
   static async start({ env = {}, ownGroup = false }: ServerOptions = {}): Promise<ServerProcess> {
@@ -66,6 +67,16 @@ export class ServerProcess {
     return this.#output;
   }
 
+  /** Waits until the server has printed this; rejects when it ends before. */
+  async printed(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec(this.#output);
+      if (found !== null) return found;
+      if (!this.#running()) throw new Error(`the server never printed ${pattern}:\n${this.#output}`);
+      await delay(20);
+    }
+  }
+
   /** Its log lines, parsed; what is not JSON (the welcome of the demo, say) is left out. */
   get log(): Record<string, unknown>[] {
     return this.#output
@@ -76,12 +87,13 @@ export class ServerProcess {
 
   /** Sends a signal, to the whole group when the server has one of its own. */
   signal(signal: NodeJS.Signals, { group = false } = {}): void {
+    this.#signalled = true;
     process.kill(group ? -this.pid : this.pid, signal);
   }
 
-  /** Asks the server to stop and waits for it; one that does not is killed and reported. Idempotent. */
+  /** Asks the server to stop, unless a signal did, and waits for it; one that does not is killed and reported. */
   async stop(): Promise<Exit> {
-    if (this.#running()) this.signal('SIGTERM');
+    if (this.#running() && !this.#signalled) this.signal('SIGTERM');
     const exit = await this.#exitWithin(STOPPED_WITHIN_MS);
     if (exit !== undefined) return exit;
     this.signal('SIGKILL');
@@ -99,9 +111,8 @@ export class ServerProcess {
       if (ready) return;
       await delay(50);
     }
-    const output = () => `the server did not become ready:\n${this.#output}`;
     await this.stop();
-    throw new Error(output());
+    throw new Error(`the server did not become ready:\n${this.#output}`);
   }
 
   #running(): boolean {
