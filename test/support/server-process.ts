@@ -17,7 +17,7 @@ export interface Exit {
 }
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const READY_WITHIN_MS = 30_000;
+const READY_WITHIN_MS = 60_000;
 const STOPPED_WITHIN_MS = 20_000;
 
 /** The real server, `callgate serve`, as a process of its own on a free port of loopback. */
