@@ -224,7 +224,7 @@ export class Call implements MediaCall {
     const rtpParameters = producerParameters(section, this.#target.cname);
     const parameters = JSON.stringify(rtpParameters);
     const old = this.#producers.get(mid);
-    if (old?.parameters === parameters) return old.producer;
+    if (old !== undefined && old.parameters === parameters) return old.producer;
     old?.producer.close();
     this.#producers.delete(mid);
     if (rtpParameters === undefined) return undefined;

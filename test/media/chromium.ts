@@ -58,6 +58,7 @@ export class Peer {
   readonly #page: Page;
   readonly #options: PeerOptions;
   #first = true;
+  #closed = false;
 
   constructor({ page }: Chromium, name: string, options: PeerOptions = {}) {
     this.#page = page;
@@ -100,6 +101,7 @@ export class Peer {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#page.evaluate(closePeer, this.name);
   }
 
@@ -107,8 +109,11 @@ export class Peer {
     for (let next = 0; ; next++) {
       await events.until(() => events.offers.length > next || events.over);
       const offer = events.offers[next];
-      if (offer === undefined || events.over) return;
-      await call.accept(offer.id, await this.answer(offer));
+      if (offer === undefined || events.over || this.#closed) return;
+      const sdp = await this.answer(offer).catch((error: Error) => {
+        if (!this.#closed) throw error;
+      });
+      if (sdp !== undefined) await call.accept(offer.id, sdp);
     }
   }
 }
