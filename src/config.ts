@@ -42,9 +42,7 @@ const DEMO_ENDS_WITH = ['CALLGATE_CONFIG', 'CALLGATE_TENANTS', 'REDIS_URL'];
  */
 export function loadConfig(env: Environment = process.env): { config: Config; demo: boolean } {
   const demo = DEMO_ENDS_WITH.every((name) => !env[name]);
-  const { settings, mistakes } = env.CALLGATE_CONFIG
-    ? fromFile(resolve(env.CALLGATE_CONFIG))
-    : { settings: Value.Default(ConfigSchema, {}), mistakes: [] };
+  const { settings, mistakes } = fromFile(env.CALLGATE_CONFIG);
   if (demo) {
     set(settings, ['tenants'], DEMO_TENANTS);
     set(settings, ['http', 'host'], '127.0.0.1');
@@ -60,7 +58,14 @@ export function loadConfig(env: Environment = process.env): { config: Config; de
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-function fromFile(path: string): { settings: unknown; mistakes: string[] } {
+/** The defaults, and what the file says instead. */
+function fromFile(named: string | undefined): { settings: unknown; mistakes: string[] } {
+  const defaults = Value.Default(ConfigSchema, {});
+  if (!named) return { settings: defaults, mistakes: [] };
+  const path = resolve(named);
+  if (!isAccessible(path, READABLE.mode)) {
+    return { settings: defaults, mistakes: [`CALLGATE_CONFIG must be ${READABLE.allowed}`] };
+  }
   const file = readYamlFile(path);
   const settings: unknown = fitSchema(file, ConfigSchema);
   for (const { path: key, mode, allowed } of FILES) {
