@@ -4,7 +4,7 @@ import { exchange, KEY, rawRequest, startApi, type TestApi } from './harness.ts'
 
 let api: TestApi;
 beforeAll(async () => {
-  api = await startApi({ admission: { headers_timeout_ms: 1000 } });
+  api = await startApi();
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
@@ -148,7 +148,8 @@ describe('odd requests', () => {
     ['says nothing', ''],
     ['stops within its headers', 'GET /healthz HTTP/1.1\r\nhost: x\r\n'],
   ])('a connection that %s is closed with 408', async (_, text) => {
-    expect(statusOf(await exchange(api.port, text))).toBe(408);
+    await using own = await startApi({ admission: { headers_timeout_ms: 500 } });
+    expect(statusOf(await exchange(own.port, text))).toBe(408);
   });
 
   it('survive a client that goes away within its body', async () => {
