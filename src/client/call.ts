@@ -140,14 +140,12 @@ export class Call extends Emitter<CallEvents> {
     return this.#participants.present;
   }
 
-  /** Sends another track of this kind, or none (null). A kind that was not sent so far is negotiated. */
+  /** Sends another track of this kind, or none (null). A kind that was not sent so far becomes `sendrecv`. */
   async replaceTrack(kind: Kind, track: MediaStreamTrack | null): Promise<void> {
     if (this.#over) return;
     this.#local.replace(kind, track);
     this.emit('local', this.local);
-    if (track && !sends(this.#wanted[kind])) {
-      this.setMedia({ [kind]: this.#wanted[kind] === 'recvonly' ? 'sendrecv' : 'sendonly' });
-    }
+    if (track && !sends(this.#wanted[kind])) this.setMedia({ [kind]: 'sendrecv' });
     const peer = await this.#peerReady;
     if (!this.#over) await peer.attach(kind, track);
   }

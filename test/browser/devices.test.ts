@@ -1,0 +1,54 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type CallerSite, launchBrowser, serveCallerSite } from '../support/browser.ts';
+import { TestServer } from '../support/server.ts';
+import { expectPictures, liveCall } from './caller.ts';
+
+let server: TestServer;
+let site: CallerSite;
+let browser: Browser;
+let page: Page;
+
+beforeAll(async () => {
+  [server, site, browser] = await Promise.all([
+    TestServer.start(),
+    serveCallerSite(),
+    launchBrowser({ devices: 'denied' }),
+  ]);
+});
+afterEach(() => page.close());
+afterAll(async () => {
+  await browser?.close();
+  await site?.close();
+  await server?.stop();
+});
+
+describe('a caller who refuses camera and microphone', () => {
+  it('is told so, and the call goes on without them', async () => {
+    page = await site.open(browser);
+    await liveCall(page, server, 'ep_echo');
+    expect(await page.evaluate(() => seen.errors)).toEqual(['media_denied']);
+    expect(await page.evaluate(() => [call.state, call.local.getTracks().length])).toEqual(['live', 0]);
+  });
+
+  it('can still show something else', async () => {
+    page = await site.open(browser);
+    await liveCall(page, server, 'ep_echo');
+    await page.evaluate(async () => {
+      const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+      const context = canvas.getContext('2d');
+      setInterval(() => {
+        if (context) context.fillStyle = `hsl(${performance.now() % 360} 80% 50%)`;
+        context?.fillRect(0, 0, 320, 240);
+      }, 50);
+      await call.replaceTrack('video', canvas.captureStream(15).getVideoTracks()[0] ?? null);
+    });
+    await expectPictures(page);
+  });
+
+  it('opens no device at all when it only receives', async () => {
+    page = await site.open(browser);
+    await liveCall(page, server, 'ep_echo', { audio: 'recvonly', video: 'recvonly' });
+    expect(await page.evaluate(() => seen.errors)).toEqual([]);
+  });
+});
