@@ -5,7 +5,9 @@ import { createApiKey } from './mint/api-keys.ts';
 import { startServer } from './server.ts';
 import { createLog } from './telemetry/log.ts';
 import { createKeySet } from './tokens/keys.ts';
-import { ConfigError } from './yaml-file.ts';
+
+/** Two signals closer together than this are one. */
+const REPEATED_SIGNAL_MS = 1000;
 
 const program = new Command('callgate').description('The gate for WebRTC calls: one token, one call.');
 
@@ -35,11 +37,15 @@ async function serve(): Promise<void> {
   const log = createLog(config.log_level);
   const server = await startServer({ config, demo, log });
   if (server.demoKey) welcome(server.url, server.demoKey);
-  let stopping = false;
+  let stoppingSince: number | undefined;
   const stop = (signal: NodeJS.Signals) => {
-    // A second signal means now.
-    if (stopping) process.exit(1);
-    stopping = true;
+    if (stoppingSince !== undefined) {
+      // One Ctrl-C can arrive twice, from the terminal and from npm; a later one means now.
+      if (performance.now() - stoppingSince > REPEATED_SIGNAL_MS) process.exit(1);
+      return;
+    }
+    stoppingSince = performance.now();
+    server.retire();
     log.info({ signal }, 'stopping');
     server.close().then(
       () => process.exit(0),
@@ -63,10 +69,15 @@ function welcome(url: string, key: string): void {
 `);
 }
 
+/** What a person can mend is told in a sentence; a defect shows where it is. */
 function explain(error: unknown): void {
-  console.error(error instanceof ConfigError ? `callgate cannot start:\n${error.message}` : error);
-  process.exitCode = 1;
+  const isDefect = !(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError;
+  console.error(isDefect ? error : `callgate cannot start: ${error.message}${hintFor(error)}`);
+  process.exit(1);
 }
+
+const hintFor = (error: NodeJS.ErrnoException): string =>
+  error.code === 'EADDRINUSE' ? '; choose another port with PORT' : '';
 
 function print(text: string): void {
   console.log(text);

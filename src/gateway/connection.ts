@@ -104,6 +104,11 @@ export class Connection implements ClientSocket {
     this.close(error.closeCode);
   }
 
+  /** At a stop: whoever has no session yet may present the token elsewhere. Sessions tell their own end. */
+  refuseUnstarted(): void {
+    if (this.#phase !== 'started') this.fail(this.#unlessSpent('unavailable'));
+  }
+
   /** Pings; a socket that has not answered the one before is dead. */
   checkAlive(): void {
     if (!this.#alive) return this.#ws.terminate();

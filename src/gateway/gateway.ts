@@ -79,7 +79,7 @@ export class Gateway {
   close(): void {
     this.#closing = true;
     clearInterval(this.#pings);
-    for (const connection of this.#connections) connection.fail(new CallgateError('unavailable', { retryable: true }));
+    for (const connection of this.#connections) connection.refuseUnstarted();
     this.#wss.close();
   }
 

@@ -10,6 +10,7 @@ export class SessionRegistry {
   readonly #log: Logger;
   readonly #timer: NodeJS.Timeout;
   #whenEmpty: (() => void) | undefined;
+  #closing: EndReason | undefined;
 
   constructor({ store, log, renewEveryMs }: { store: Pick<TokenStore, 'renew'>; log: Logger; renewEveryMs: number }) {
     this.#store = store;
@@ -21,8 +22,10 @@ export class SessionRegistry {
     return this.#sessions.size;
   }
 
+  /** A session whose burn was on its way when the stop came ends before it begins. */
   add(session: Session): void {
     this.#sessions.set(session.id, session);
+    if (this.#closing !== undefined) session.end(this.#closing);
   }
 
   remove(session: Session): void {
@@ -33,6 +36,7 @@ export class SessionRegistry {
   /** Ends all sessions and waits until nothing of them is left. */
   async close(reason: EndReason): Promise<void> {
     clearInterval(this.#timer);
+    this.#closing = reason;
     if (this.#sessions.size === 0) return;
     const empty = new Promise<void>((resolve) => {
       this.#whenEmpty = resolve;
