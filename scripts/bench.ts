@@ -1,0 +1,21 @@
+// Prints what callgate costs beside the floor of the same run. `--quick` takes fewer and shorter runs.
+import { availableParallelism, cpus } from 'node:os';
+import { TestRedis } from '../test/support/redis.ts';
+import { benchBurns } from './bench/burns.ts';
+import { printTable } from './bench/measure.ts';
+import { benchSessions } from './bench/sessions.ts';
+
+const quick = process.argv.includes('--quick');
+const size = quick
+  ? { rounds: 1, burns: 2000, sessions: 300, held: 300 }
+  : { rounds: 5, burns: 10_000, sessions: 2000, held: 2000 };
+
+const redis = await TestRedis.start();
+try {
+  console.log(
+    `${cpus()[0]?.model}, ${availableParallelism()} cores, Node ${process.version}; medians of ${size.rounds} runs\n`,
+  );
+  printTable([await benchBurns(redis.url, size), ...(await benchSessions(redis.url, size))]);
+} finally {
+  await redis.stop();
+}

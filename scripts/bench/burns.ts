@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { parseTokenId } from '../../src/tokens/claims.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
+import { TOKEN_SCRIPTS } from '../../src/tokens/redis/token-scripts.ts';
+import { RedisTokenStore } from '../../src/tokens/redis-store.ts';
+import { LEASE_MS, RETENTION_MS } from '../../src/tokens/store.ts';
+import { type Row, rate } from './measure.ts';
+
+const ENDPOINT = 'ep_bench';
+const IN_FLIGHT = 64;
+
+/** Burns a second through the store, beside a bare EVALSHA loop of the same script on the same Redis. */
+export async function benchBurns(redisUrl: string, { rounds, burns }: { rounds: number; burns: number }): Promise<Row> {
+  const store = new RedisTokenStore(redisUrl, { log: { warn: () => undefined } });
+  const raw = new Redis(redisUrl);
+  try {
+    const sha = createHash('sha1').update(TOKEN_SCRIPTS.callgateBurn).digest('hex');
+    await raw.script('LOAD', TOKEN_SCRIPTS.callgateBurn);
+    const ours: number[] = [];
+    const floor: number[] = [];
+    for (let round = 0; round <= rounds; round += 1) {
+      const [first, second] = [await issue(store, burns), await issue(store, burns)];
+      const burned = await rate(burns, IN_FLIGHT, async (index) => {
+        const result = await store.burn({ id: first[index]!, endpointId: ENDPOINT, sessionId: `sess_${index}` });
+        if (!result.burned) throw new Error(result.refusal);
+      });
+      const bare = await rate(burns, IN_FLIGHT, (index) => {
+        const { family, random } = parseTokenId(second[index]!)!;
+        const key = `callgate:{${family}}:${random}`;
+        return raw.evalsha(sha, 1, key, ENDPOINT, `sess_${index}`, Date.now() + LEASE_MS, LEASE_MS, RETENTION_MS);
+      });
+      // The first round warms both up.
+      if (round > 0) {
+        ours.push(burned);
+        floor.push(bare);
+      }
+    }
+    return { what: 'burns', unit: '/s', ours, floor, floorIs: 'EVALSHA of the same script', aim: '≥ 0.80' };
+  } finally {
+    await store.close();
+    raw.disconnect();
+  }
+}
+
+async function issue(store: RedisTokenStore, count: number): Promise<string[]> {
+  const ids = Array.from({ length: count }, () => newTokenId());
+  await rate(count, IN_FLIGHT, (index) =>
+    store.issue({ id: ids[index]!, endpointId: ENDPOINT, team: 'team', ttlSeconds: 600, maxDurationSeconds: 60 }),
+  );
+  return ids;
+}
