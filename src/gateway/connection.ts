@@ -71,7 +71,12 @@ export class Connection implements ClientSocket {
     ws.on('close', () => this.#closed());
   }
 
-  /** Takes one text frame, or the start that came with the upgrade. */
+  /** Takes the start that came with the upgrade. */
+  start(message: StartMessage): void {
+    this.#first(message);
+  }
+
+  /** Takes one text frame. */
   receive(data: Buffer | string): void {
     if (this.#phase === 'closed') return;
     if (!this.#rate.allow(performance.now())) return this.fail(this.#unlessSpent('rate_limited'));

@@ -6,7 +6,7 @@ import type { Config } from '../config.ts';
 import { CallgateError } from '../errors.ts';
 import { badMessage, maxAnswerBytes } from '../protocol/codec.ts';
 import { type CallErrorCode, CLOSE_CODES, SUBPROTOCOL } from '../protocol/codes.ts';
-import { decodeEarlyStart, type OfferedProtocols, readProtocols } from '../protocol/early-start.ts';
+import { readEarlyStart } from '../protocol/early-start.ts';
 import { peerAddress } from './address.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
 import { AddressLimits } from './limits.ts';
@@ -105,16 +105,12 @@ export class Gateway {
       this.#connections.delete(connection);
       if (counted) this.#limits.closeSocket(peer);
     });
-    if (!counted) return connection.fail(unspent('rate_limited'));
-    if (crowded) return connection.fail(unspent('at_capacity'));
-    this.#readEarlyStart(connection, readProtocols(request.headers['sec-websocket-protocol']));
-  }
-
-  #readEarlyStart(connection: Connection, { known, earlyStart }: OfferedProtocols): void {
-    if (!known) return connection.fail(badMessage(`The subprotocol is ${SUBPROTOCOL}`));
-    if (earlyStart === undefined) return;
     try {
-      connection.receive(decodeEarlyStart(earlyStart));
+      // What is wrong with the start itself comes first in the documented order.
+      const start = readEarlyStart(request.headers['sec-websocket-protocol']);
+      if (!counted) throw unspent('rate_limited');
+      if (crowded) throw unspent('at_capacity');
+      if (start) connection.start(start);
     } catch (error) {
       connection.fail(error);
     }

@@ -1,23 +1,23 @@
-import { badMessage } from './codec.ts';
+import { badMessage, parseClientMessage } from './codec.ts';
 import { EARLY_START_PREFIX, SUBPROTOCOL } from './codes.ts';
+import type { StartMessage } from './messages.ts';
 
-/** What a client offered in Sec-WebSocket-Protocol (RFC 6455 section 11.3.4). */
-export interface OfferedProtocols {
-  /** Whether it speaks this protocol at all. */
-  known: boolean;
-  /** The text of the `start` that it sent along, unpadded base64url still. */
-  earlyStart?: string;
-}
-
-export function readProtocols(header: string | undefined): OfferedProtocols {
+/**
+ * The `start` that came with an upgrade request in Sec-WebSocket-Protocol (RFC 6455 section 11.3.4), or undefined when a
+ * frame is to bring it. Throws `bad_message` when the client does not speak this protocol, or sent anything but one start.
+ */
+export function readEarlyStart(header: string | undefined): StartMessage | undefined {
   const offered = (header ?? '').split(',').map((name) => name.trim());
-  const early = offered.find((name) => name.startsWith(EARLY_START_PREFIX));
-  const known = offered.includes(SUBPROTOCOL);
-  return early === undefined ? { known } : { known, earlyStart: early.slice(EARLY_START_PREFIX.length) };
+  if (!offered.includes(SUBPROTOCOL)) throw badMessage(`The subprotocol is ${SUBPROTOCOL}`);
+  const [early, ...more] = offered.filter((name) => name.startsWith(EARLY_START_PREFIX));
+  if (early === undefined) return undefined;
+  if (more.length > 0) throw badMessage('The session has already started');
+  const message = parseClientMessage(decode(early.slice(EARLY_START_PREFIX.length)));
+  if (message.type !== 'start') throw badMessage('An early start is a start');
+  return message;
 }
 
-/** The JSON text of an early start; throws `bad_message` for anything but unpadded base64url. */
-export function decodeEarlyStart(encoded: string): string {
+const decode = (encoded: string): string => {
   if (!/^[A-Za-z0-9_-]+$/.test(encoded)) throw badMessage('The early start is not unpadded base64url');
   return Buffer.from(encoded, 'base64url').toString();
-}
+};

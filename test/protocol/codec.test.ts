@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
 import { parseClientMessage } from '../../src/protocol/codec.ts';
-import { decodeEarlyStart, readProtocols } from '../../src/protocol/early-start.ts';
+import { readEarlyStart } from '../../src/protocol/early-start.ts';
 
 const refusal = (run: () => unknown): string => {
   try {
@@ -69,18 +69,26 @@ describe('a client message', () => {
 });
 
 describe('an early start', () => {
-  const text = '{"type":"start","endpoint_id":"ep_é","token":"x"}';
-  const encoded = Buffer.from(text).toString('base64url');
+  const start = { type: 'start', endpoint_id: 'ep_é', token: 'x' };
+  const encode = (message: unknown) => Buffer.from(JSON.stringify(message)).toString('base64url');
+  const offer = (encoded: string) => `callgate.v1, callgate.start.${encoded}`;
 
   it('is found among the offered subprotocols', () => {
-    expect(readProtocols(`callgate.v1, callgate.start.${encoded}`)).toEqual({ known: true, earlyStart: encoded });
-    expect(readProtocols('callgate.v1')).toEqual({ known: true });
-    expect(readProtocols(undefined)).toEqual({ known: false });
-    expect(readProtocols('callgate.v2,graphql-ws')).toEqual({ known: false });
+    expect(readEarlyStart(offer(encode(start)))).toEqual(start);
+    expect(readEarlyStart(`callgate.start.${encode(start)},callgate.v1`)).toEqual(start);
+    expect(readEarlyStart('callgate.v1')).toBeUndefined();
   });
 
-  it('is unpadded base64url of the same JSON', () => {
-    expect(decodeEarlyStart(encoded)).toBe(text);
-    for (const wrong of ['', 'ab=', 'a b', 'a+b']) expect(refusal(() => decodeEarlyStart(wrong))).toBe('bad_message');
+  it('goes with callgate.v1, and with nothing else', () => {
+    for (const header of [undefined, '', 'callgate.v2,graphql-ws', `callgate.start.${encode(start)}`]) {
+      expect(refusal(() => readEarlyStart(header))).toBe('bad_message');
+    }
+  });
+
+  it('is one start, in unpadded base64url', () => {
+    const wrong = ['', 'ab=', 'a b', 'a+b', encode('start'), encode({ type: 'hangup' }), encode({ ...start, more: 1 })];
+    for (const encoded of wrong) expect(refusal(() => readEarlyStart(offer(encoded)))).toBe('bad_message');
+    const twice = `${offer(encode(start))}, callgate.start.${encode(start)}`;
+    expect(refusal(() => readEarlyStart(twice))).toBe('bad_message');
   });
 });
