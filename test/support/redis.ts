@@ -9,6 +9,12 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+// A test run that is cut short leaves no server behind.
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** A real redis-server on a free port of loopback, with a directory of its own that goes away with it. */
 export class TestRedis {
   readonly port: number;
@@ -68,6 +74,7 @@ export class TestRedis {
   async boot(): Promise<void> {
     const fixed = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#dir];
     this.#process = spawn('redis-server', [...this.#args, ...fixed], { stdio: 'ignore' });
+    running.add(this.#process);
     await this.#until(async () => (await this.cli('PING')) === 'PONG');
   }
 
@@ -79,6 +86,7 @@ export class TestRedis {
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
     await exited;
+    running.delete(child);
   }
 
   /** The process stays and its sockets stay open, but it does nothing. */
