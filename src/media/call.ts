@@ -126,8 +126,9 @@ export class Call implements MediaCall {
   #listen(): void {
     this.#transport.on('icestatechange', (state) => this.#iceChanged(state));
     this.#transport.on('dtlsstatechange', (state) => this.#dtlsChanged(state));
-    // After our own close this finds the call closed.
-    this.#transport.observer.once('close', () => this.#end('worker_lost'));
+    // After our own close this finds the call closed. A turn later, because a stop whose signal went to the process group
+    // may hear of its worker first, and has a reason of its own.
+    this.#transport.observer.once('close', () => setImmediate(() => this.#end('worker_lost')));
   }
 
   /** The states come from the events alone: mediasoup's own goes back to `connecting` after `failed` and `closed`. */
@@ -206,12 +207,14 @@ export class Call implements MediaCall {
     return { ...offer, tracks };
   }
 
-  /** Nothing here waits for the worker before everything has been sent to it. */
+  /** Nothing here waits for the worker before everything has been sent to it, nor ends before all of it is done. */
   async #apply({ dtls, sections }: NegotiatedAnswer): Promise<void> {
-    await Promise.all([
+    const outcomes = await Promise.allSettled([
       dtls && this.#transport.connect({ dtlsParameters: dtls }),
       ...sections.map((section) => (section.own ? this.#applyOwn(section) : this.#target.answeredRemote(section))),
     ]);
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   async #applyOwn(section: AnsweredSection): Promise<void> {

@@ -34,10 +34,11 @@ export interface AnsweredSection {
   encodings: RtpEncodingParameters[];
 }
 
-export const MAX_ANSWER_LINES = 2000;
-
 /** Longest answer to an offer of so many sections. */
 export const maxAnswerLength = (sections: number): number => 16_384 + 2048 * sections;
+
+/** Browsers write about 30 lines for each section, and a full room has a hundred sections. */
+export const maxAnswerLines = (sections: number): number => Math.max(2000, 48 * sections);
 
 const MID_EXTENSION = 'urn:ietf:params:rtp-hdrext:sdes:mid';
 const RID_EXTENSION = 'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id';
@@ -53,7 +54,8 @@ export const negotiationFailed = (message: string, cause?: unknown): CallgateErr
  */
 export const readAnswer = (sdp: string, offered: readonly OfferedSection[]): Answer => {
   const lines = sdp.length <= maxAnswerLength(offered.length) ? sdp.split(/\r\n|\r|\n/) : undefined;
-  if (lines === undefined || lines.length > MAX_ANSWER_LINES) throw negotiationFailed('the answer is too long');
+  if (lines === undefined || lines.length > maxAnswerLines(offered.length))
+    throw negotiationFailed('the answer is too long');
   const session = parse(sdp);
   if (session.media.length !== offered.length) {
     throw negotiationFailed(`the answer has ${session.media.length} media sections, the offer ${offered.length}`);
@@ -63,11 +65,9 @@ export const readAnswer = (sdp: string, offered: readonly OfferedSection[]): Ans
   if (accepted.length === 0) throw negotiationFailed('the answer accepts no media section');
   for (const { section, media } of pairs) checkIdentity(section, media);
   checkBundle(session, accepted);
-  return {
-    fingerprint: readFingerprint(lines),
-    role: readRole(session, accepted),
-    sections: pairs.map(({ section, media }) => readSection(session, section, media)),
-  };
+  const sections = pairs.map(({ section, media }) => readSection(session, section, media));
+  checkSsrcs(sections);
+  return { fingerprint: readFingerprint(lines), role: readRole(session, accepted), sections };
 };
 
 /** What `transport.produce()` needs for a section on which the client sends; undefined when it does not. */
@@ -105,6 +105,13 @@ const checkBundle = ({ groups = [] }: SessionDescription, accepted: readonly Pai
   if (accepted.length > 1 && accepted.some(({ section }) => !bundled.has(section.mid))) {
     throw negotiationFailed('the answer does not bundle all sections');
   }
+};
+
+/** mediasoup tells the streams of a transport apart by them. */
+const checkSsrcs = (sections: readonly AnsweredSection[]): void => {
+  const encodings = sections.flatMap((section) => section.encodings);
+  const ssrcs = encodings.flatMap(({ ssrc, rtx }) => [ssrc, rtx?.ssrc]).filter((ssrc) => ssrc !== undefined);
+  if (new Set(ssrcs).size < ssrcs.length) throw negotiationFailed('the answer has an SSRC twice');
 };
 
 /** From the lines, because sdp-transform keeps only the last fingerprint of each section. */
@@ -262,6 +269,6 @@ const readSsrcs = (
   const valid = [media, rtx ?? 1].every(
     (ssrc) => Number.isInteger(ssrc) && Number(ssrc) > 0 && Number(ssrc) <= MAX_SSRC,
   );
-  if (!valid || media === rtx) throw negotiationFailed(`section ${mid} of the answer has an SSRC that cannot be`);
+  if (!valid) throw negotiationFailed(`section ${mid} of the answer has an SSRC that cannot be`);
   return { ssrc: Number(media), ...(hasRtx && rtx !== undefined ? { rtx: { ssrc: Number(rtx) } } : {}) };
 };

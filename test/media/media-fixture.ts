@@ -1,4 +1,4 @@
-import type { Producer, Router } from 'mediasoup/types';
+import type { Producer, Router, WebRtcTransport } from 'mediasoup/types';
 import type { EndpointMedia } from '../../src/directory/directory.ts';
 import type { CallListener, CallSpec, MediaCall, Offer } from '../../src/media/media.ts';
 import { LocalMedia } from '../../src/media/plane.ts';
@@ -14,6 +14,8 @@ export interface MediaFixture {
   open(spec?: SpecOptions): Promise<TestCall>;
   /** Transports, producers and consumers that the worker still has. */
   held(): Promise<{ transports: number; producers: number; consumers: number }>;
+  /** Every transport that is open, as mediasoup's objects. */
+  transports: ReadonlySet<WebRtcTransport>;
   /** RIDs of the layers that have arrived at any producer. */
   layers(): Promise<string[]>;
   close(): Promise<void>;
@@ -84,10 +86,14 @@ export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<Med
   });
   const routers = new Set<Router>();
   const producers = new Set<Producer>();
+  const transports = new Set<WebRtcTransport>();
   const remember = (router: Router) => {
     if (routers.has(router)) return;
     routers.add(router);
     router.observer.on('newtransport', (transport) => {
+      const webRtc = transport as WebRtcTransport;
+      transports.add(webRtc);
+      transport.observer.once('close', () => transports.delete(webRtc));
       transport.observer.on('newproducer', (producer) => {
         producers.add(producer);
         producer.observer.once('close', () => producers.delete(producer));
@@ -109,6 +115,7 @@ export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<Med
   return {
     plane,
     pool,
+    transports,
     open: (options) => openCall(plane, options),
     held: async () => {
       const dumps = await Promise.all([...routers].filter(({ closed }) => !closed).map((router) => router.dump()));

@@ -21,7 +21,7 @@ const tracksOf = ({ call, events }: TestCall) =>
   [call.firstOffer, ...events.offers].findLast(({ tracks }) => tracks !== undefined)?.tracks ?? [];
 
 const enter = async (id: string, name: string) => {
-  const joined = await media.open({ target: 'room', id });
+  const joined = await media.open({ target: 'room', id, allowed: { simulcast: true } });
   const peer = new Peer(chromium, `${id} ${name}`);
   await peer.join(joined);
   return { ...joined, peer };

@@ -196,6 +196,7 @@ describe('a hostile answer is negotiation_failed and told without its own words:
     'an SSRC beyond 32 bits': [/SSRC/, edit('3901857004', '99999999999999999999')],
     'SSRC 0': [/SSRC/, edit('3901857004', '0')],
     'an SSRC that repairs itself': [/SSRC/, edit('FID 3901857004 1430582140', 'FID 3901857004 3901857004')],
+    'the SSRC of another section': [/SSRC twice/, edit('3428487268', '3901857004')],
     'foreign RIDs': [/RIDs/, firstVideo('a=simulcast:send evil')],
     '10,000 lines': [/too long/, lines(10_000)],
     '2,001 lines': [/too long/, lines(2001 - CHROMIUM.split('\n').length)],
