@@ -4,7 +4,7 @@ import { byId, element } from './dom.ts';
 
 const TARGETS: Record<Door['target'], string> = {
   echo: 'Echo: you come back to yourself',
-  room: 'Room: everyone who is here',
+  room: 'Room: you meet whoever is here',
 };
 
 /** The form before a call: where it goes, and what is taken along. */

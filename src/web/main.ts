@@ -72,7 +72,9 @@ function start(minted: Minted): void {
   showMedia(current);
   byId('device-trouble').hidden = true;
   show(running, departure.form, over);
-  byId('hangup').focus();
+  // The button that was pressed is gone, and on a phone it stood far below the pictures.
+  byId('hangup').focus({ preventScroll: true });
+  globalThis.scrollTo(0, 0);
 }
 
 function showMedia({ local, participants }: Call): void {

@@ -35,8 +35,15 @@ export class TilesView {
     const known = this.#tiles.get(id);
     if (known) return known;
     const video = element('video', { autoplay: true, playsInline: true, muted: id === SELF });
-    const figure = element('figure', { className: 'tile' }, video, element('figcaption', { textContent: nameOf(id) }));
+    const figure = element(
+      'figure',
+      { className: 'tile blank' },
+      video,
+      element('figcaption', { textContent: nameOf(id) }),
+    );
     figure.dataset.participant = id;
+    // Fires with the first picture, and again when there is none any more.
+    video.addEventListener('resize', () => figure.classList.toggle('blank', video.videoWidth === 0));
     const tile = { figure, video };
     this.#tiles.set(id, tile);
     this.#grid.append(figure);
@@ -45,7 +52,7 @@ export class TilesView {
 
   #fill({ figure, video }: Tile, stream: MediaStream): void {
     if (video.srcObject !== stream) video.srcObject = stream;
-    figure.classList.toggle('blank', stream.getVideoTracks().length === 0);
+    if (stream.getVideoTracks().length === 0) figure.classList.add('blank');
   }
 }
 
