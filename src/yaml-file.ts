@@ -6,8 +6,8 @@ import { Settings } from 'typebox/system';
 import { Value } from 'typebox/value';
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 
-/** Largest file that is read, in bytes. */
-const MAX_BYTES = 4 * 1024 * 1024;
+/** Largest document that is read, in bytes. */
+export const MAX_BYTES = 4 * 1024 * 1024;
 /** Aliases that a file may use; more is taken for an expansion attack. */
 const MAX_ALIASES = 100;
 /** Mistakes that are told at once. */
@@ -44,8 +44,16 @@ export interface YamlFile {
  */
 export function readYamlFile(path: string): YamlFile {
   const name = relative(process.cwd(), path) || path;
+  return parseYaml(readText(path, name), name);
+}
+
+/**
+ * Reads one YAML 1.2 document that has been bounded already; its mistakes are told under `name`.
+ * @throws {ConfigError} when it is not YAML. Duplicate keys are noted as mistakes.
+ */
+export function parseYaml(text: string, name: string): YamlFile {
   const lines = new LineCounter();
-  const document = parseDocument(readText(path, name), { lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
   const place = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `${name}:${line}:${col}`;
@@ -85,7 +93,11 @@ export function fitSchema<S extends TSchema>(file: YamlFile, schema: S): Static<
   return value as Static<S>;
 }
 
-function readText(path: string, name: string): string {
+/**
+ * The text of a file of bounded size, in UTF-8.
+ * @throws {ConfigError} when it cannot be read, under `name`
+ */
+export function readText(path: string, name: string): string {
   try {
     const { size } = statSync(path);
     if (size > MAX_BYTES) throw new Error(`larger than ${MAX_BYTES} bytes`);

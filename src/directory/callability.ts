@@ -18,5 +18,5 @@ export function callability(directory: Directory, endpointId: string, team?: str
   if (!directory.team(endpoint.team)?.webrtc) return 'webrtc_disabled';
   if (!endpoint.webrtc) return 'endpoint_not_webrtc';
   if (!endpoint.enabled) return 'endpoint_disabled';
-  return directory.flowState(endpoint.team, endpoint.flow) === 'live' ? 'ok' : 'flow_not_live';
+  return directory.flow(endpoint.team, endpoint.flow)?.state === 'live' ? 'ok' : 'flow_not_live';
 }

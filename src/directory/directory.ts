@@ -8,6 +8,13 @@ export interface Team {
   mintRate: { limit: number; windowSeconds: number };
 }
 
+/** What answers a call. */
+export interface Flow {
+  state: FlowState;
+  /** Whether running sessions end as well when the flow is not live. */
+  endSessions: boolean;
+}
+
 export interface ApiKey {
   id: string;
   team: string;
@@ -42,7 +49,7 @@ export interface Endpoint {
 export interface Directory {
   team(id: string): Team | undefined;
   apiKey(id: string): ApiKey | undefined;
-  flowState(team: string, flow: string): FlowState | undefined;
+  flow(team: string, flow: string): Flow | undefined;
   endpoint(id: string): Endpoint | undefined;
   /** Every endpoint, in the order of the file. */
   readonly endpoints: readonly Endpoint[];

@@ -23,7 +23,7 @@ const Flow = Type.Object(
   {
     id: name,
     state: Type.Enum(['live', 'paused', 'archived']),
-    /** Asks a running server to end sessions when the flow stops being live; at a start there are none. */
+    /** Ends running sessions as well when the flow stops being live. */
     end_sessions: Type.Boolean({ default: false }),
   },
   exact,
@@ -71,5 +71,6 @@ const Team = Type.Object(
 /** The tenants file; `config/tenants.yaml` explains the same keys to people. */
 export const TenantsSchema = Type.Object({ teams: Type.Array(Team, { minItems: 1, maxItems: 10_000 }) }, exact);
 
+export type Tenants = Static<typeof TenantsSchema>;
 export type TeamEntry = Static<typeof Team>;
 export type EndpointEntry = Static<typeof EndpointSchema>;

@@ -1,21 +1,34 @@
+import { relative } from 'node:path';
 import { Value } from 'typebox/value';
-import { ConfigError, fitSchema, type Path, readYamlFile, type YamlFile } from '../yaml-file.ts';
-import type { ApiKey, Directory, Endpoint, FlowState, Team } from './directory.ts';
+import { ConfigError, fitSchema, type Path, parseYaml, readText, type YamlFile } from '../yaml-file.ts';
+import type { ApiKey, Directory, Endpoint, Flow, Team } from './directory.ts';
 import { normalizeOrigin } from './origin.ts';
-import { type EndpointEntry, EndpointSchema, type TeamEntry, TenantsSchema } from './tenants-schema.ts';
+import { type EndpointEntry, EndpointSchema, type TeamEntry, type Tenants, TenantsSchema } from './tenants-schema.ts';
 
 /**
  * Reads the tenants file into one immutable directory.
  * @throws {ConfigError} with every mistake and its place, also those that show only when parts are compared.
  */
 export function loadTenants(path: string): Directory {
-  const file = readYamlFile(path);
-  const { teams } = fitSchema(file, TenantsSchema);
-  checkIds(file, teams);
-  for (const [path, endpoint, team] of endpointsOf(teams)) checkEndpoint(file, path, endpoint, team);
+  const name = relative(process.cwd(), path) || path;
+  return buildDirectory(parseTenants(readText(path, name), name));
+}
+
+/** The same from the text of such a file; its mistakes are told under `name`. */
+export const readTenants = (text: string, name: string): Directory => buildDirectory(parseTenants(text, name));
+
+/**
+ * The entries of a tenants file, with their defaults.
+ * @throws {ConfigError} like {@link loadTenants}
+ */
+export function parseTenants(text: string, name: string): Tenants {
+  const file = parseYaml(text, name);
+  const tenants = fitSchema(file, TenantsSchema);
+  checkIds(file, tenants.teams);
+  for (const [path, endpoint, team] of endpointsOf(tenants.teams)) checkEndpoint(file, path, endpoint, team);
   const mistakes = file.mistakes();
   if (mistakes.length > 0) throw new ConfigError(mistakes);
-  return buildDirectory(teams);
+  return tenants;
 }
 
 /** The same directory with one more API key, which the demo makes at its start. */
@@ -65,15 +78,15 @@ function checkEndpoint(file: YamlFile, path: Path, endpoint: EndpointEntry, team
 const canSimulcast = ({ video, video_codec = 'VP8' }: EndpointEntry['media']): boolean =>
   video && (video_codec === 'VP8' || video_codec === 'H264');
 
-function buildDirectory(entries: readonly TeamEntry[]): Directory {
+function buildDirectory({ teams: entries }: Tenants): Directory {
   const teams = new Map<string, Team>();
   const keys = new Map<string, ApiKey>();
-  const flows = new Map<string, ReadonlyMap<string, FlowState>>();
+  const flows = new Map<string, ReadonlyMap<string, Flow>>();
   const endpoints = new Map<string, Endpoint>();
   for (const { id: team, features, mint_rate, ...lists } of entries) {
     const mintRate = Object.freeze({ limit: mint_rate.limit, windowSeconds: mint_rate.window_seconds });
     teams.set(team, Object.freeze({ id: team, webrtc: features.webrtc, mintRate }));
-    flows.set(team, new Map(lists.flows.map(({ id, state }) => [id, state])));
+    flows.set(team, new Map(lists.flows.map(toFlow)));
     for (const { id, sha256, scopes } of lists.api_keys) {
       keys.set(id, Object.freeze({ id, team, sha256: Buffer.from(sha256, 'hex'), scopes: new Set(scopes) }));
     }
@@ -82,11 +95,16 @@ function buildDirectory(entries: readonly TeamEntry[]): Directory {
   return Object.freeze({
     team: (id: string) => teams.get(id),
     apiKey: (id: string) => keys.get(id),
-    flowState: (team: string, flow: string) => flows.get(team)?.get(flow),
+    flow: (team: string, flow: string) => flows.get(team)?.get(flow),
     endpoint: (id: string) => endpoints.get(id),
     endpoints: Object.freeze([...endpoints.values()]),
   });
 }
+
+const toFlow = ({ id, state, end_sessions }: TeamEntry['flows'][number]): [string, Flow] => [
+  id,
+  Object.freeze({ state, endSessions: end_sessions }),
+];
 
 function toEndpoint(team: string, { id, flow, webrtc, state, target, media, ...rules }: EndpointEntry): Endpoint {
   const kind = target.kind === 'room' ? 'room' : 'echo';

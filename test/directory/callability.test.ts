@@ -26,7 +26,7 @@ const directoryOf = ({ webrtcTeam = true, webrtc = true, enabled = true, flow = 
   return {
     team: (id) => (id === 't' ? { id, webrtc: webrtcTeam, mintRate: { limit: 1, windowSeconds: 1 } } : undefined),
     apiKey: () => undefined,
-    flowState: (team, id) => (team === 't' && id === 'f' ? flow : undefined),
+    flow: (team, id) => (team === 't' && id === 'f' ? { state: flow, endSessions: false } : undefined),
     endpoint: (id) => (id === endpoint.id ? endpoint : undefined),
     endpoints: [endpoint],
   };

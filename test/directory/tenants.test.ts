@@ -70,7 +70,7 @@ teams:
       sha256: Buffer.from(SHA256, 'hex'),
       scopes: new Set(['CREATE_CALL_TOKEN', 'READ_CALL_TOKEN']),
     });
-    expect(directory.flowState('team_demo', 'flow_demo')).toBe('paused');
+    expect(directory.flow('team_demo', 'flow_demo')).toEqual({ state: 'paused', endSessions: true });
     expect(directory.endpoints).toEqual([
       {
         id: 'ep_echo',
