@@ -24,7 +24,8 @@ export interface GatewayDeps extends Pick<ConnectionDeps, 'admit' | 'createSessi
 /** ws closes with its own codes when a frame breaks RFC 6455 or is too large; clients get the documented error instead. */
 class GateSocket extends WebSocket {
   override close(code?: number, reason?: string | Buffer): void {
-    const broken = code !== undefined && code >= 1002 && code <= 1010;
+    // Without a reason: when it echoes the client's close, ws hands the client's reason on.
+    const broken = reason === undefined && code !== undefined && code >= 1002 && code <= 1010;
     if (!broken || this.readyState !== WebSocket.OPEN) return super.close(code, reason);
     const { message, retryable } = badMessage('The frame breaks the WebSocket protocol or is too large');
     this.send(JSON.stringify({ type: 'error', code: 'bad_message', message, retryable }));
