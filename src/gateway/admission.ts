@@ -34,11 +34,10 @@ export class Admission {
   async admit(start: StartMessage, origin: string | undefined, gone: () => boolean): Promise<SessionGrant | undefined> {
     const claims = await this.#deps.verify(start.token);
     const endpoint = this.#check(start, claims, origin);
-    const place = await this.#deps.media.reserve(endpoint);
     const sessionId = `sess_${randomBytes(16).toString('hex')}`;
     const lease: Lease = { tokenId: claims.id, endpointId: endpoint.id, sessionId };
+    const place = await this.#reserve(endpoint, lease);
     try {
-      await this.#takePlace(lease, endpoint.maxSessions);
       if (gone()) return this.#release(place, lease);
       const { remainingMs, expiresAt } = await this.#burn(lease);
       const bound = claims.fingerprint === undefined ? {} : { fingerprint: claims.fingerprint };
@@ -60,16 +59,29 @@ export class Admission {
     return endpoint;
   }
 
-  /** At a full endpoint the presenter learns what the burn would have refused, if anything. */
-  async #takePlace({ tokenId, endpointId, sessionId }: Lease, max: number): Promise<void> {
-    const { store } = this.#deps;
-    const refused = await store
-      .acquirePlace({ endpointId, sessionId, max })
-      .then((taken) => (taken ? undefined : store.peek(tokenId).then((refusal) => refusal ?? 'at_capacity')))
-      // Whatever became of the place, the token was not burned.
-      .catch((error: unknown) => (isUnavailable(error) ? 'unavailable' : Promise.reject(error)));
-    if (refused === undefined) return;
-    throw refused === 'at_capacity' || refused === 'unavailable' ? unspent(refused) : new CallgateError(refused);
+  /** A place on the media side and one at the endpoint, both or none. Whatever is refused here, nothing was burned. */
+  async #reserve(endpoint: Endpoint, lease: Lease): Promise<MediaPlace> {
+    const { endpointId, sessionId, tokenId } = lease;
+    const { media, store } = this.#deps;
+    let place: MediaPlace | undefined;
+    try {
+      place = await media.reserve(endpoint);
+      const taken = await store.acquirePlace({ endpointId, sessionId, max: endpoint.maxSessions });
+      if (!taken) throw unspent('at_capacity');
+      return place;
+    } catch (error) {
+      if (place) this.#release(place, lease);
+      throw await this.#ofFull(tokenId, error);
+    }
+  }
+
+  /** Where all places are taken the presenter learns what the burn would have refused, if anything. */
+  async #ofFull(tokenId: string, error: unknown): Promise<unknown> {
+    if (!isCode(error, 'at_capacity')) return isCode(error, 'unavailable') ? unspent('unavailable') : error;
+    return this.#deps.store.peek(tokenId).then(
+      (refusal) => (refusal ? new CallgateError(refusal) : error),
+      (failure: unknown) => (isCode(failure, 'unavailable') ? unspent('unavailable') : failure),
+    );
   }
 
   async #burn({ tokenId, endpointId, sessionId }: Lease): Promise<{ remainingMs: number; expiresAt: number }> {
@@ -85,7 +97,7 @@ export class Admission {
   }
 }
 
-const isUnavailable = (error: unknown) => error instanceof CallgateError && error.code === 'unavailable';
+const isCode = (error: unknown, code: CallErrorCode) => error instanceof CallgateError && error.code === code;
 
 const shows = ({ dtls_fingerprint: shown }: StartMessage, bound: string): boolean =>
   shown !== undefined && sameFingerprint(shown, bound);
