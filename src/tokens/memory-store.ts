@@ -1,5 +1,8 @@
 import { CallgateError } from '../errors.ts';
 import { parseTokenId } from './claims.ts';
+import { MemoryIdempotencyKeys } from './idempotency.ts';
+import { MemoryPlaces } from './memory-places.ts';
+import { MemoryMintRate } from './mint-rate.ts';
 import { refusalOf, type StoredToken, toRecord } from './record.ts';
 import {
   type BurnRefusal,
@@ -7,10 +10,15 @@ import {
   type CallTokenRecord,
   LEASE_MS,
   type Lease,
+  type ListPage,
+  type ListQuery,
   type NewCallToken,
   RETENTION_MS,
+  type RefreshResult,
+  type RevocationListener,
   type TokenStore,
 } from './store.ts';
+import { collectPage, TeamList } from './team-list.ts';
 
 const SWEEP_MS = 60_000;
 const MAX_RECORDS = 100_000;
@@ -25,7 +33,7 @@ export interface MemoryStoreOptions {
   steady?: () => number;
 }
 
-type MemoryToken = StoredToken & { forgetAt: number };
+type MemoryToken = StoredToken & { forgetAt: number; successor?: string };
 
 /**
  * The same store in one process, for a server without `REDIS_URL`. One timer sweeps what is past its retention. Past
@@ -34,9 +42,13 @@ type MemoryToken = StoredToken & { forgetAt: number };
  */
 export class MemoryTokenStore implements TokenStore {
   readonly ready = true;
+  readonly idempotency: MemoryIdempotencyKeys;
+  readonly mintRate = new MemoryMintRate();
+  readonly #listeners = new Set<RevocationListener>();
+  /** By team. */
+  readonly #lists = new Map<string, TeamList>();
   readonly #tokens = new Map<string, MemoryToken>();
-  /** Endpoint to session to the end of its lease, by the steady clock. */
-  readonly #places = new Map<string, Map<string, number>>();
+  readonly #places: MemoryPlaces;
   readonly #leaseMs: number;
   readonly #retentionMs: number;
   readonly #maxRecords: number;
@@ -55,28 +67,55 @@ export class MemoryTokenStore implements TokenStore {
     this.#retentionMs = retentionMs;
     this.#maxRecords = maxRecords;
     this.#now = now;
+    this.idempotency = new MemoryIdempotencyKeys(now);
     this.#steady = steady;
+    this.#places = new MemoryPlaces(leaseMs, steady);
     this.#sweeper = setInterval(() => this.sweep(), SWEEP_MS).unref();
   }
 
   async issue(token: NewCallToken): Promise<{ createdAt: number; expiresAt: number }> {
     if (!parseTokenId(token.id)) throw new TypeError('a token id is ct_<family>_<random>');
     if (this.#find(token.id)) throw new Error('the token id is taken');
-    if (this.#tokens.size >= this.#maxRecords) this.#makeRoom();
-    const createdAt = this.#now();
-    const expiresAt = createdAt + Math.round(token.ttlSeconds * 1000);
-    this.#tokens.set(token.id, {
-      status: 'issued',
-      endpointId: token.endpointId,
-      team: token.team,
-      createdAt,
-      expiresAt,
+    const { id, endpointId, team, metadata, fingerprint } = token;
+    const ttlMs = Math.round(token.ttlSeconds * 1000);
+    return this.#store(id, ttlMs, {
+      endpointId,
+      team,
       maxDurationMs: Math.round(token.maxDurationSeconds * 1000),
-      ...(token.metadata && { metadata: { ...token.metadata } }),
-      fenced: false,
-      forgetAt: expiresAt + this.#retentionMs,
+      ...(metadata && { metadata: { ...metadata } }),
+      ...(fingerprint && { fingerprint }),
     });
-    return { createdAt, expiresAt };
+  }
+
+  async refresh({ id, successorId, ttlSeconds }: Parameters<TokenStore['refresh']>[0]): Promise<RefreshResult> {
+    if (!parseTokenId(successorId)) throw new TypeError('a token id is ct_<family>_<random>');
+    const now = this.#now();
+    const token = this.#find(id);
+    if (!token) return { refreshed: false, refusal: 'unknown' };
+    const successor = this.#find(successorId);
+    if (successor && token.status === 'revoked' && token.successor === successorId) {
+      return { refreshed: true, createdAt: successor.createdAt, expiresAt: successor.expiresAt };
+    }
+    if (refusalOf(token, now)) return { refreshed: false, refusal: 'not_issued' };
+    const { endpointId, team, maxDurationMs, metadata, fingerprint } = token;
+    const ttlMs = ttlSeconds === undefined ? token.expiresAt - token.createdAt : Math.round(ttlSeconds * 1000);
+    const kept = { ...(metadata && { metadata }), ...(fingerprint && { fingerprint }) };
+    const times = this.#store(successorId, ttlMs, { endpointId, team, maxDurationMs, ...kept });
+    this.#revoke(token, now);
+    token.successor = successorId;
+    return { refreshed: true, ...times };
+  }
+
+  list(query: ListQuery): Promise<ListPage> {
+    return collectPage(query, async (after, count) => {
+      const positions = this.#lists.get(query.team)?.page(after, count) ?? [];
+      return Promise.all(positions.map(async (position) => ({ position, record: await this.read(position.id) })));
+    });
+  }
+
+  onRevoked(listener: RevocationListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   async burn({
@@ -127,33 +166,33 @@ export class MemoryTokenStore implements TokenStore {
     const now = this.#now();
     const token = this.#find(id);
     if (!token) return 'unknown';
-    if (token.status === 'active') token.revokedAt ??= now;
-    if (token.status === 'active' || token.status === 'revoked') return token.status;
+    if (token.status === 'active') {
+      token.revokedAt ??= now;
+      this.#tellRevoked(token);
+      return 'active';
+    }
+    if (token.status === 'revoked') return 'revoked';
     if (refusalOf(token, now)) return 'ended';
-    Object.assign(token, { status: 'revoked', revokedAt: now, forgetAt: now + this.#retentionMs });
+    this.#revoke(token, now);
     return 'revoked';
   }
 
   async acquirePlace({ endpointId, sessionId, max }: Parameters<TokenStore['acquirePlace']>[0]): Promise<boolean> {
-    this.#freeLapsedPlaces(endpointId);
-    const places = this.#places.get(endpointId);
-    if (!places?.has(sessionId) && (places?.size ?? 0) >= max) return false;
-    this.#hold(endpointId, sessionId);
-    return true;
+    return this.#places.acquire(endpointId, sessionId, max);
   }
 
   async releasePlace({ endpointId, sessionId }: Parameters<TokenStore['releasePlace']>[0]): Promise<void> {
-    const places = this.#places.get(endpointId);
-    places?.delete(sessionId);
-    if (places?.size === 0) this.#places.delete(endpointId);
+    this.#places.release(endpointId, sessionId);
   }
 
   async renew(leases: readonly Lease[]): Promise<void> {
     const now = this.#now();
     for (const { tokenId, endpointId, sessionId } of leases) {
-      this.#hold(endpointId, sessionId);
+      this.#places.hold(endpointId, sessionId);
       const token = this.#find(tokenId);
-      if (token?.status === 'active' && token.session?.id === sessionId) Object.assign(token.session, this.#lease(now));
+      if (token?.status !== 'active' || token.session?.id !== sessionId) continue;
+      Object.assign(token.session, this.#lease(now));
+      if (token.revokedAt !== undefined) this.#tellRevoked(token);
     }
   }
 
@@ -161,11 +200,37 @@ export class MemoryTokenStore implements TokenStore {
   sweep(): void {
     const now = this.#now();
     for (const [id, { forgetAt }] of this.#tokens) if (now >= forgetAt) this.#tokens.delete(id);
-    for (const endpointId of this.#places.keys()) this.#freeLapsedPlaces(endpointId);
+    this.#places.sweep();
+    for (const [team, list] of this.#lists) if (!list.prune((id) => this.#tokens.has(id))) this.#lists.delete(team);
+    this.idempotency.sweep();
   }
 
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
+  }
+
+  #store(
+    id: string,
+    ttlMs: number,
+    kept: Pick<StoredToken, 'endpointId' | 'team' | 'maxDurationMs' | 'metadata' | 'fingerprint'>,
+  ): { createdAt: number; expiresAt: number } {
+    if (this.#tokens.size >= this.#maxRecords) this.#makeRoom();
+    const createdAt = this.#now();
+    const expiresAt = createdAt + ttlMs;
+    const forgetAt = expiresAt + this.#retentionMs;
+    this.#tokens.set(id, { ...kept, status: 'issued', createdAt, expiresAt, fenced: false, forgetAt });
+    const list = this.#lists.get(kept.team) ?? new TeamList();
+    this.#lists.set(kept.team, list);
+    list.add({ id, createdAt });
+    return { createdAt, expiresAt };
+  }
+
+  #revoke(token: MemoryToken, now: number): void {
+    Object.assign(token, { status: 'revoked', revokedAt: now, forgetAt: now + this.#retentionMs });
+  }
+
+  #tellRevoked({ session }: MemoryToken): void {
+    if (session) for (const listener of this.#listeners) listener.revoked(session.id);
   }
 
   #makeRoom(): void {
@@ -185,18 +250,5 @@ export class MemoryTokenStore implements TokenStore {
 
   #lease(now: number): { leaseUntil: number; lapsesAt: number } {
     return { leaseUntil: this.#steady() + this.#leaseMs, lapsesAt: now + this.#leaseMs };
-  }
-
-  #hold(endpointId: string, sessionId: string): void {
-    const places = this.#places.get(endpointId) ?? new Map<string, number>();
-    places.set(sessionId, this.#steady() + this.#leaseMs);
-    this.#places.set(endpointId, places);
-  }
-
-  #freeLapsedPlaces(endpointId: string): void {
-    const now = this.#steady();
-    const places = this.#places.get(endpointId);
-    for (const [sessionId, leaseUntil] of places ?? []) if (now >= leaseUntil) places?.delete(sessionId);
-    if (places?.size === 0) this.#places.delete(endpointId);
   }
 }

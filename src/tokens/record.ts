@@ -10,6 +10,7 @@ export interface StoredToken {
   expiresAt: number;
   maxDurationMs: number;
   metadata?: Record<string, string>;
+  fingerprint?: string;
   revokedAt?: number;
   /** True when the shard is not the one that issued it: its copy may have forgotten a burn. */
   fenced: boolean;
@@ -55,6 +56,7 @@ export function toRecord(id: string, token: StoredToken, at: Moment): CallTokenR
     ttlSeconds: (token.expiresAt - token.createdAt) / 1000,
     maxDurationSeconds: token.maxDurationMs / 1000,
     ...(token.metadata && { metadata: token.metadata }),
+    ...(token.fingerprint && { fingerprint: token.fingerprint }),
     ...(token.revokedAt !== undefined && { revokedAt: token.revokedAt }),
     ...(token.session && { session: readSession(token.session, at) }),
   };

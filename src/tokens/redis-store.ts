@@ -1,13 +1,18 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CallgateError } from '../errors.ts';
-import { isName, parseTokenId } from './claims.ts';
 import { refusalOf, toRecord } from './record.ts';
 import { RedisCaller } from './redis/caller.ts';
 import { createRedis, type RedisClient, type StoreLog } from './redis/connection.ts';
 import { checkEviction } from './redis/eviction.ts';
 import { readFields } from './redis/fields.ts';
+import { RedisIdempotencyKeys } from './redis/idempotency.ts';
+import { assertName, placesKey, tokenKey } from './redis/keys.ts';
 import { LEASE_SCRIPTS, type LeaseSteps } from './redis/lease-scripts.ts';
+import { RedisMintRate } from './redis/mint-rate.ts';
+import { Revocations } from './redis/revocations.ts';
+import { SIDE_SCRIPTS, type SideSteps } from './redis/side-scripts.ts';
 import { SteadyClock, TICK_MS } from './redis/steady-clock.ts';
+import { RedisTeamLists } from './redis/team-list.ts';
 import { TOKEN_SCRIPTS, type TokenSteps } from './redis/token-scripts.ts';
 import {
   type BurnRefusal,
@@ -15,8 +20,13 @@ import {
   type CallTokenRecord,
   LEASE_MS,
   type Lease,
+  type ListPage,
+  type ListQuery,
+  LONGEST_LIFE_MS,
   type NewCallToken,
   RETENTION_MS,
+  type RefreshResult,
+  type RevocationListener,
   type TokenStore,
 } from './store.ts';
 
@@ -33,9 +43,13 @@ export interface RedisStoreOptions {
 
 /** The distributed engine: one Redis, a Sentinel group or a Cluster. Owns its connection. */
 export class RedisTokenStore implements TokenStore {
+  readonly idempotency: RedisIdempotencyKeys;
+  readonly mintRate: RedisMintRate;
   readonly #client: RedisClient;
-  readonly #steps: TokenSteps & LeaseSteps;
+  readonly #steps: Steps;
   readonly #caller: RedisCaller;
+  readonly #lists: RedisTeamLists;
+  readonly #revocations: Revocations;
   readonly #clock: SteadyClock;
   readonly #leaseMs: number;
   readonly #retentionMs: number;
@@ -45,18 +59,23 @@ export class RedisTokenStore implements TokenStore {
     url: string,
     { log, leaseMs = LEASE_MS, retentionMs = RETENTION_MS, tickMs = TICK_MS }: RedisStoreOptions,
   ) {
-    this.#client = createRedis(url, log);
-    this.#steps = defineSteps(this.#client);
-    this.#caller = new RedisCaller(this.#client);
+    const client = createRedis(url, log);
+    this.#client = client;
+    this.#steps = defineSteps(client);
+    this.#caller = new RedisCaller(client);
+    this.idempotency = new RedisIdempotencyKeys(this.#steps, this.#caller);
+    this.mintRate = new RedisMintRate(client, this.#caller);
+    this.#lists = new RedisTeamLists(this.#steps, this.#caller, { log, keepMs: LONGEST_LIFE_MS + retentionMs });
+    this.#revocations = new Revocations(client, log);
     this.#leaseMs = leaseMs;
     this.#retentionMs = retentionMs;
     this.#clock = new SteadyClock(
       (known) => this.#caller.call(() => this.#steps.callgateTick(CLOCK_KEY, tickMs * 2, known ?? '')),
       tickMs,
     );
-    this.#client.on('ready', () => {
+    client.on('ready', () => {
       void this.#clock.tick();
-      void checkEviction(this.#client, log);
+      void checkEviction(client, log);
     });
     void this.#clock.tick();
   }
@@ -67,7 +86,9 @@ export class RedisTokenStore implements TokenStore {
 
   async issue(token: NewCallToken): Promise<{ createdAt: number; expiresAt: number }> {
     const key = tokenKey(token.id);
-    if (!key || !isName(token.endpointId) || !isName(token.team)) throw new TypeError('an id has a wrong form');
+    if (!key) throw new TypeError('an id has a wrong form');
+    assertName(token.endpointId);
+    assertName(token.team);
     const times = await this.#caller.call(() =>
       this.#steps.callgateIssue(
         key,
@@ -76,11 +97,35 @@ export class RedisTokenStore implements TokenStore {
         Math.round(token.ttlSeconds * 1000),
         Math.round(token.maxDurationSeconds * 1000),
         token.metadata ? JSON.stringify(token.metadata) : '',
+        token.fingerprint ?? '',
         this.#retentionMs,
       ),
     );
     if (!times) throw new Error('the token id is taken');
-    return { createdAt: times[0], expiresAt: times[1] };
+    const [createdAt, expiresAt] = times;
+    await this.#lists.add(token.team, { id: token.id, createdAt });
+    return { createdAt, expiresAt };
+  }
+
+  async refresh({ id, successorId, ttlSeconds, team }: Parameters<TokenStore['refresh']>[0]): Promise<RefreshResult> {
+    const [key, successorKey] = [tokenKey(id), tokenKey(successorId)];
+    if (!key) return { refreshed: false, refusal: 'unknown' };
+    if (!successorKey) throw new TypeError('an id has a wrong form');
+    const ttlMs = ttlSeconds === undefined ? '' : Math.round(ttlSeconds * 1000);
+    const step = () => this.#steps.callgateRefresh(key, successorKey, ttlMs, successorId, this.#retentionMs);
+    const answer = await this.#caller.call(step);
+    if (typeof answer === 'string') return { refreshed: false, refusal: answer };
+    const [createdAt, expiresAt] = answer;
+    await this.#lists.add(team, { id: successorId, createdAt });
+    return { refreshed: true, createdAt, expiresAt };
+  }
+
+  list(query: ListQuery): Promise<ListPage> {
+    return this.#lists.list(query, (id) => this.read(id));
+  }
+
+  onRevoked(listener: RevocationListener): () => void {
+    return this.#revocations.listen(listener);
   }
 
   async burn(token: { id: string; endpointId: string; sessionId: string }): Promise<BurnResult> {
@@ -158,6 +203,7 @@ export class RedisTokenStore implements TokenStore {
   }
 
   async close(): Promise<void> {
+    this.#revocations.close();
     this.#clock.close();
     this.#caller.close();
     this.#client.disconnect();
@@ -166,10 +212,11 @@ export class RedisTokenStore implements TokenStore {
   async #renewOne({ tokenId, endpointId, sessionId }: Lease, now: number): Promise<void> {
     const leaseUntil = now + this.#leaseMs;
     const key = tokenKey(tokenId);
-    await Promise.all([
-      this.#client.zadd(placesKey(endpointId), leaseUntil, sessionId),
+    const [renewed] = await Promise.all([
       key && this.#steps.callgateRenew(key, sessionId, leaseUntil, this.#leaseMs),
+      this.#client.zadd(placesKey(endpointId), leaseUntil, sessionId),
     ]);
+    if (renewed === 2) this.#revocations.tell(sessionId);
   }
 
   async #find(id: string) {
@@ -198,24 +245,11 @@ export class RedisTokenStore implements TokenStore {
   }
 }
 
-const defineSteps = (client: RedisClient): TokenSteps & LeaseSteps => {
-  for (const [name, lua] of Object.entries({ ...TOKEN_SCRIPTS, ...LEASE_SCRIPTS })) {
-    client.defineCommand(name, { numberOfKeys: 1, lua });
+type Steps = RedisClient & TokenSteps & LeaseSteps & SideSteps;
+
+const defineSteps = (client: RedisClient): Steps => {
+  for (const [name, lua] of Object.entries({ ...TOKEN_SCRIPTS, ...LEASE_SCRIPTS, ...SIDE_SCRIPTS })) {
+    client.defineCommand(name, { numberOfKeys: name === 'callgateRefresh' ? 2 : 1, lua });
   }
-  return client as unknown as TokenSteps & LeaseSteps;
+  return client as unknown as Steps;
 };
-
-/** The family is the hash tag; undefined for what is not a token id, which therefore never reaches a key. */
-function tokenKey(id: string): string | undefined {
-  const parts = parseTokenId(id);
-  return parts && `callgate:{${parts.family}}:${parts.random}`;
-}
-
-function placesKey(endpointId: string): string {
-  assertName(endpointId);
-  return `callgate:{endpoint:${endpointId}}:places`;
-}
-
-function assertName(name: string): void {
-  if (!isName(name)) throw new TypeError('an id has a wrong form');
-}

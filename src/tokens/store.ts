@@ -1,4 +1,6 @@
 import type { EndReason } from '../protocol/codes.ts';
+import type { IdempotencyKeys } from './idempotency.ts';
+import type { MintRate } from './mint-rate.ts';
 
 /** Times are epoch milliseconds by the store's own clock. */
 export interface NewCallToken {
@@ -9,9 +11,12 @@ export interface NewCallToken {
   ttlSeconds: number;
   maxDurationSeconds: number;
   metadata?: Record<string, string>;
+  /** Certificate that the token is bound to, as `sha-256 AA:BB:…`. */
+  fingerprint?: string;
 }
 
-export type CallTokenStatus = 'issued' | 'active' | 'completed' | 'revoked' | 'expired';
+export const CALL_TOKEN_STATUSES = ['issued', 'active', 'completed', 'revoked', 'expired'] as const;
+export type CallTokenStatus = (typeof CALL_TOKEN_STATUSES)[number];
 
 export interface CallTokenRecord extends NewCallToken {
   status: CallTokenStatus;
@@ -36,6 +41,38 @@ export interface Lease {
   sessionId: string;
 }
 
+export type RefreshResult =
+  | { refreshed: true; createdAt: number; expiresAt: number }
+  | { refreshed: false; refusal: 'unknown' | 'not_issued' };
+
+/** A place in a team's list: after the token of this time and id, newest first. */
+export interface ListPosition {
+  createdAt: number;
+  id: string;
+}
+
+export interface ListQuery {
+  team: string;
+  endpointId?: string;
+  status?: CallTokenStatus;
+  limit: number;
+  after?: ListPosition;
+}
+
+/** `next` is where the list goes on; a page may be short, even empty, while there is more. */
+export interface ListPage {
+  records: CallTokenRecord[];
+  next: ListPosition | undefined;
+}
+
+/** Hears of revoked sessions, whichever process revoked them and whichever holds them. */
+export interface RevocationListener {
+  /** Once or more often for each; also of sessions that others hold. */
+  revoked(sessionId: string): void;
+  /** Announcements may have been missed: `renew` tells of all that were. */
+  missed(): void;
+}
+
 /**
  * The one truth about call tokens. Every method rejects with `CallgateError('unavailable')` when the store cannot
  * be reached in time; `retryable` is true only where the step certainly did not happen.
@@ -58,11 +95,31 @@ export interface TokenStore {
    * gives the same answer; a token that expired unused has ended.
    */
   revoke(id: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'>;
+  /**
+   * Revokes an issued token and issues its successor in one step. The successor is of the same family and keeps the
+   * endpoint, limits, metadata and binding; without `ttlSeconds` also the time to live. `team` is the record's, in whose
+   * list the successor goes. Repeating it is safe.
+   */
+  refresh(refresh: {
+    id: string;
+    successorId: string;
+    team: string;
+    ttlSeconds?: number | undefined;
+  }): Promise<RefreshResult>;
+  /** A team's tokens, newest first, from an index beside the records: what it has lost is not listed, and still good. */
+  list(query: ListQuery): Promise<ListPage>;
+  /** Returns what ends the listening. */
+  onRevoked(listener: RevocationListener): () => void;
+  readonly idempotency: IdempotencyKeys;
+  readonly mintRate: MintRate;
 
   /** Takes one of the endpoint's places for a session; false when all `max` are held. */
   acquirePlace(place: { endpointId: string; sessionId: string; max: number }): Promise<boolean>;
   releasePlace(place: { endpointId: string; sessionId: string }): Promise<void>;
-  /** Keeps the records and places of these sessions for another lease; takes a lapsed place again. */
+  /**
+   * Keeps the records and places of these sessions for another lease; takes a lapsed place again. Listeners hear of each
+   * whose token was revoked.
+   */
   renew(leases: readonly Lease[]): Promise<void>;
 
   /** Whether the store answered lately; `/readyz` shows it. */
@@ -72,6 +129,9 @@ export interface TokenStore {
 
 /** How long a lease lasts without being renewed, in milliseconds. */
 export const LEASE_MS = 30_000;
+
+/** The most that passes from the mint of a token to the end of its session: both at their limits. */
+export const LONGEST_LIFE_MS = (600 + 86_400) * 1000;
 
 /** How long a record stays readable after its end, in milliseconds. */
 export const RETENTION_MS = 24 * 60 * 60 * 1000;

@@ -19,6 +19,7 @@ export function readFields(list: readonly string[], replid: string): StoredToken
     maxDurationMs: Number(text('max_duration')),
     fenced: text('replid') !== replid,
     ...(text('metadata') && { metadata: JSON.parse(text('metadata')) as Record<string, string> }),
+    ...(text('fingerprint') && { fingerprint: text('fingerprint') }),
     ...(fields.has('revoked') && { revokedAt: Number(text('revoked')) }),
     ...(fields.has('session') && { session: readSession(text) }),
   };

@@ -1,5 +1,8 @@
 import type { BurnRefusal } from '../store.ts';
 
+/** Where revoked sessions are announced, to all processes of a store. */
+export const REVOKED_CHANNEL = 'callgate:revoked';
+
 /**
  * The steps of a token's record, one script each. A record is one hash under `callgate:{<family>}:<random>`, so that a
  * refresh can change two records of a family in one step. Every script reads TIME at most once and decides by it alone.
@@ -17,7 +20,7 @@ local function replid()
 end`;
 
 /**
- * ARGV: endpoint, team, ttl ms, max duration ms, metadata, retention ms. Answers created and expires, or nothing when
+ * ARGV: endpoint, team, ttl ms, max duration ms, metadata, fingerprint, retention ms. Answers created and expires, or nothing when
  * the id is taken. Repeating it is safe: the same record gives the same times.
  */
 const ISSUE = `${NOW}${REPLID}
@@ -30,9 +33,31 @@ if known[1] then
 end
 local expires = now + ARGV[3]
 redis.call('HSET', KEYS[1], 'status', 'issued', 'endpoint', ARGV[1], 'team', ARGV[2], 'created', now,
-  'expires', expires, 'max_duration', ARGV[4], 'metadata', ARGV[5], 'replid', replid())
-redis.call('PEXPIRE', KEYS[1], ARGV[3] + ARGV[6])
+  'expires', expires, 'max_duration', ARGV[4], 'metadata', ARGV[5], 'fingerprint', ARGV[6], 'replid', replid())
+redis.call('PEXPIRE', KEYS[1], ARGV[3] + ARGV[7])
 return {now, expires}`;
+
+/**
+ * KEYS: the record and its successor's, on one slot. ARGV: ttl ms (or nothing, for the same as before), the successor's
+ * id, retention ms. Answers a refusal, or created and expires of the successor. The record remembers its successor, so
+ * that repeating the step gives the same answer.
+ */
+const REFRESH = `${NOW}${REPLID}
+local old = redis.call('HMGET', KEYS[1], 'status', 'replid', 'created', 'expires', 'successor',
+  'endpoint', 'team', 'max_duration', 'metadata', 'fingerprint')
+if not old[1] then return 'unknown' end
+if old[1] == 'revoked' and old[5] == ARGV[2] then
+  local times = redis.call('HMGET', KEYS[2], 'created', 'expires')
+  if times[1] then return {tonumber(times[1]), tonumber(times[2])} end
+end
+if old[1] ~= 'issued' or old[2] ~= replid() or now >= tonumber(old[4]) then return 'not_issued' end
+local ttl = tonumber(ARGV[1]) or old[4] - old[3]
+redis.call('HSET', KEYS[1], 'status', 'revoked', 'revoked', now, 'successor', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('HSET', KEYS[2], 'status', 'issued', 'endpoint', old[6], 'team', old[7], 'created', now,
+  'expires', now + ttl, 'max_duration', old[8], 'metadata', old[9] or '', 'fingerprint', old[10] or '', 'replid', old[2])
+redis.call('PEXPIRE', KEYS[2], ttl + ARGV[3])
+return {now, now + ttl}`;
 
 /**
  * ARGV: endpoint, session, end of the lease (steady clock), lease ms, retention ms. Answers a refusal, or remaining ms,
@@ -74,25 +99,31 @@ return 1`;
 
 /**
  * ARGV: retention ms. Answers what the token was. A session whose lease lapsed may live on behind an outage, so its
- * revocation is recorded as well.
+ * revocation is recorded as well. The announcement may fail (a user without the channel): the record is what counts.
  */
 const REVOKE = `${NOW}${REPLID}
-local token = redis.call('HMGET', KEYS[1], 'status', 'replid', 'expires')
+local token = redis.call('HMGET', KEYS[1], 'status', 'replid', 'expires', 'session')
 local status = token[1]
 if not status then return 'unknown' end
-if status == 'active' then redis.call('HSETNX', KEYS[1], 'revoked', now) end
+if status == 'active' then
+  redis.call('HSETNX', KEYS[1], 'revoked', now)
+  redis.pcall('PUBLISH', '${REVOKED_CHANNEL}', token[4])
+end
 if status == 'active' or status == 'revoked' then return status end
 if status ~= 'issued' or token[2] ~= replid() or now >= tonumber(token[3]) then return 'ended' end
 redis.call('HSET', KEYS[1], 'status', 'revoked', 'revoked', now)
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 'revoked'`;
 
-/** ARGV: session, end of the lease (steady clock), lease ms. Does nothing for a record that is gone or has ended. */
+/**
+ * ARGV: session, end of the lease (steady clock), lease ms. Does nothing for a record that is gone or has ended; answers
+ * 2 when the token was revoked.
+ */
 const RENEW = `${NOW}
-local token = redis.call('HMGET', KEYS[1], 'status', 'session')
+local token = redis.call('HMGET', KEYS[1], 'status', 'session', 'revoked')
 if token[1] ~= 'active' or token[2] ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'lease', ARGV[2], 'lapses', now + ARGV[3])
-return 1`;
+return token[3] and 2 or 1`;
 
 type Step<Reply> = (key: string, ...args: (string | number)[]) => Promise<Reply>;
 
@@ -102,7 +133,14 @@ export interface TokenSteps {
   callgateRead: Step<[now: number, replid: string, fields: string[]] | null>;
   callgateFinish: Step<number>;
   callgateRevoke: Step<'revoked' | 'active' | 'ended' | 'unknown'>;
-  callgateRenew: Step<number>;
+  callgateRenew: Step<0 | 1 | 2>;
+  callgateRefresh: (
+    key: string,
+    successorKey: string,
+    ttlMs: number | '',
+    successorId: string,
+    retentionMs: number,
+  ) => Promise<'unknown' | 'not_issued' | [created: number, expires: number]>;
 }
 
 export const TOKEN_SCRIPTS: Record<keyof TokenSteps, string> = {
@@ -112,4 +150,5 @@ export const TOKEN_SCRIPTS: Record<keyof TokenSteps, string> = {
   callgateFinish: FINISH,
   callgateRevoke: REVOKE,
   callgateRenew: RENEW,
+  callgateRefresh: REFRESH,
 };

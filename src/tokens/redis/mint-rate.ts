@@ -1,0 +1,19 @@
+import { RateLimiterRedis } from 'rate-limiter-flexible';
+import { COUNTER, countMint, type MintRate, type RateRule, type RateStatus } from '../mint-rate.ts';
+import type { RedisCaller } from './caller.ts';
+import type { RedisClient } from './connection.ts';
+
+/** Counters that all processes share: `callgate:rate:{team:<team>}`. A reply that was lost may count a mint twice. */
+export class RedisMintRate implements MintRate {
+  readonly #limiter: RateLimiterRedis;
+  readonly #caller: RedisCaller;
+
+  constructor(client: RedisClient, caller: RedisCaller) {
+    this.#limiter = new RateLimiterRedis({ ...COUNTER, storeClient: client, keyPrefix: 'callgate:rate' });
+    this.#caller = caller;
+  }
+
+  take(team: string, rule: RateRule): Promise<RateStatus> {
+    return this.#caller.call(() => countMint(this.#limiter, `{team:${team}}`, rule));
+  }
+}

@@ -1,0 +1,75 @@
+/** Steps beside the records, each on a slot of its own: the index of a team's tokens and the idempotency keys. */
+
+/**
+ * A team's index, a sorted set `callgate:{team:<team>}:tokens` of token ids by the time they were created. What it holds
+ * longer than any record lives is dropped, and the whole set a while after its last token.
+ *
+ * ARGV: created, token id, longest life of a record in ms.
+ */
+const LIST_ADD = `
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', ARGV[1] - ARGV[3]))
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1`;
+
+/**
+ * ARGV: the time and the id after which to go on ('+inf' and nothing from the start), how many. Answers ids and times,
+ * newest first, ids from high to low within a millisecond.
+ */
+const LIST_PAGE = `
+local skipped = 0
+if ARGV[2] ~= '' then
+  for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[1], ARGV[1])) do
+    if id >= ARGV[2] then skipped = skipped + 1 end
+  end
+end
+return redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', skipped, ARGV[3])`;
+
+/** ARGV: hash of the request, token id, how long a claim holds in ms. Answers mine, busy or reused, or done and the id. */
+const CLAIM = `
+local entry = redis.call('HMGET', KEYS[1], 'request', 'token', 'settled')
+if not entry[1] then
+  redis.call('HSET', KEYS[1], 'request', ARGV[1], 'token', ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  return 'mine'
+end
+if entry[1] ~= ARGV[1] then return 'reused' end
+if entry[3] then return {entry[2]} end
+return entry[2] == ARGV[2] and 'mine' or 'busy'`;
+
+/** ARGV: token id, how long a settled claim answers in ms. Answers 1 when the claim is settled with this token. */
+const SETTLE = `
+local entry = redis.call('HMGET', KEYS[1], 'token', 'settled')
+if entry[1] ~= ARGV[1] then return 0 end
+if not entry[2] then
+  redis.call('HSET', KEYS[1], 'settled', 1)
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return 1`;
+
+/** ARGV: token id. */
+const RELEASE = `
+local entry = redis.call('HMGET', KEYS[1], 'token', 'settled')
+if entry[1] == ARGV[1] and not entry[2] then redis.call('DEL', KEYS[1]) end
+return 1`;
+
+export interface SideSteps {
+  callgateListAdd: (key: string, createdAt: number, id: string, keepMs: number) => Promise<number>;
+  callgateListPage: (key: string, from: number | '+inf', after: string, count: number) => Promise<string[]>;
+  callgateClaim: (
+    key: string,
+    request: string,
+    tokenId: string,
+    claimMs: number,
+  ) => Promise<'mine' | 'busy' | 'reused' | [tokenId: string]>;
+  callgateSettle: (key: string, tokenId: string, keepMs: number) => Promise<number>;
+  callgateRelease: (key: string, tokenId: string) => Promise<number>;
+}
+
+export const SIDE_SCRIPTS: Record<keyof SideSteps, string> = {
+  callgateListAdd: LIST_ADD,
+  callgateListPage: LIST_PAGE,
+  callgateClaim: CLAIM,
+  callgateSettle: SETTLE,
+  callgateRelease: RELEASE,
+};

@@ -1,0 +1,57 @@
+import type { CallTokenRecord, ListPage, ListPosition, ListQuery } from '../store.ts';
+import { collectPage } from '../team-list.ts';
+import type { RedisCaller } from './caller.ts';
+import type { RedisClient, StoreLog } from './connection.ts';
+import { reasonOf } from './connection.ts';
+import type { SideSteps } from './side-scripts.ts';
+
+/** The indexes of the teams' tokens: hints beside the records, which alone are the truth. */
+export class RedisTeamLists {
+  readonly #client: RedisClient & SideSteps;
+  readonly #caller: RedisCaller;
+  readonly #log: StoreLog;
+  readonly #keepMs: number;
+
+  /** `keepMs` is the longest life of a record. */
+  constructor(
+    client: RedisClient & SideSteps,
+    caller: RedisCaller,
+    { log, keepMs }: { log: StoreLog; keepMs: number },
+  ) {
+    this.#client = client;
+    this.#caller = caller;
+    this.#log = log;
+    this.#keepMs = keepMs;
+  }
+
+  /** Never rejects: a token that cannot be listed is good all the same. */
+  async add(team: string, { id, createdAt }: ListPosition): Promise<void> {
+    const step = () => this.#client.callgateListAdd(keyOf(team), createdAt, id, this.#keepMs);
+    await this.#caller.call(step).catch((error: unknown) => {
+      this.#log.warn({ reason: reasonOf(error), token: id }, 'a call token was issued but will not be listed');
+    });
+  }
+
+  /** Reads each batch of records at once. Entries whose records are gone are dropped. */
+  list(query: ListQuery, read: (id: string) => Promise<CallTokenRecord | undefined>): Promise<ListPage> {
+    return collectPage(query, async (after, count) => {
+      const positions = await this.#page(query.team, after, count);
+      const found = await Promise.all(
+        positions.map(async (position) => ({ position, record: await read(position.id) })),
+      );
+      const gone = found.flatMap(({ position, record }) => (record ? [] : [position.id]));
+      if (gone.length > 0) await this.#caller.call(() => this.#client.zrem(keyOf(query.team), ...gone));
+      return found;
+    });
+  }
+
+  async #page(team: string, after: ListPosition | undefined, count: number): Promise<ListPosition[]> {
+    const step = () => this.#client.callgateListPage(keyOf(team), after?.createdAt ?? '+inf', after?.id ?? '', count);
+    const flat = await this.#caller.call(step);
+    const positions: ListPosition[] = [];
+    for (let i = 0; i + 1 < flat.length; i += 2) positions.push({ id: flat[i]!, createdAt: Number(flat[i + 1]) });
+    return positions;
+  }
+}
+
+const keyOf = (team: string): string => `callgate:{team:${team}}:tokens`;
