@@ -45,7 +45,6 @@ async function serve(): Promise<void> {
       return;
     }
     stoppingSince = performance.now();
-    server.retire();
     log.info({ signal }, 'stopping');
     server.close().then(
       () => process.exit(0),
@@ -76,8 +75,9 @@ function explain(error: unknown): void {
   process.exit(1);
 }
 
-const hintFor = (error: NodeJS.ErrnoException): string =>
-  error.code === 'EADDRINUSE' ? '; choose another port with PORT' : '';
+function hintFor(error: NodeJS.ErrnoException): string {
+  return error.code === 'EADDRINUSE' ? '; choose another port with PORT' : '';
+}
 
 function print(text: string): void {
   console.log(text);

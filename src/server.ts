@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { availableParallelism } from 'node:os';
+import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import type { Directory } from './directory/directory.ts';
@@ -40,14 +41,15 @@ export interface RunningServer {
   readonly demoKey: string | undefined;
   /** What is held at this moment. */
   held(): { sessions: number; sockets: number; calls: number };
-  /** From now on a worker that ends is part of the stop: a signal to the process group reaches workers as well. */
-  retire(): void;
-  /** Ends all sessions and frees everything; resolves when nothing is left. Idempotent. */
+  /** Ends all sessions and frees everything; resolves when nothing is left. */
   close(): Promise<void>;
 }
 
 /** How long a stop waits for ends that the store has not taken yet. */
 const FINISH_AT_STOP_MS = 3000;
+
+/** How long it waits for HTTP requests; the store answers or refuses within 2 s. */
+const REQUESTS_AT_STOP_MS = 2500;
 
 /** Wires the parts together and starts them; what was started is stopped again when a later part fails. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
@@ -91,9 +93,8 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     readiness,
     log,
   });
-  owned.defer(() => app.close());
+  owned.defer(() => closeApi(app));
   const registry = new SessionRegistry({ store, log, renewEveryMs: config.session.lease_renew_ms });
-  owned.defer(() => registry.close('server_shutdown'));
   const metrics: Metrics = new Metrics({
     sessions: () => registry.size,
     sockets: () => gateway.sockets,
@@ -114,7 +115,12 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     createSession,
     onRefused: (code) => metrics.started(code),
   });
-  owned.defer(() => gateway.close());
+  const endSessions = () => {
+    pool.retire();
+    gateway.close();
+    return registry.close('server_shutdown');
+  };
+  owned.defer(endSessions);
   app.server.on('upgrade', (request, socket, head) => gateway.upgrade(request, socket, head));
   if (!(await servePage(app))) log.warn('the page was not built; everything else works');
 
@@ -130,9 +136,19 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     metricsUrl: metricsServer.url,
     demoKey: demoKey?.key,
     held: () => ({ sessions: registry.size, sockets: gateway.sockets, calls: pool.calls }),
-    retire: () => pool.retire(),
-    close: () => owned.disposeAsync(),
+    close: async () => {
+      // Before anything else is waited for: the workers end of the same signal when it went to the process group.
+      await endSessions();
+      await owned.disposeAsync();
+    },
   };
+}
+
+/** Requests are served to their end; who has not even sent one by then is cut off, as Node no longer does while closing. */
+async function closeApi(app: FastifyInstance): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), REQUESTS_AT_STOP_MS);
+  await app.close();
+  clearTimeout(timer);
 }
 
 /** The demo's team gets the key that was made at this start. */

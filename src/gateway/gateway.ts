@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '../config.ts';
 import { CallgateError } from '../errors.ts';
-import { badMessage, maxAnswerBytes } from '../protocol/codec.ts';
-import { type CallErrorCode, CLOSE_CODES, SUBPROTOCOL } from '../protocol/codes.ts';
+import { maxAnswerBytes } from '../protocol/codec.ts';
+import { type CallErrorCode, SUBPROTOCOL } from '../protocol/codes.ts';
 import { readEarlyStart } from '../protocol/early-start.ts';
 import { peerAddress } from './address.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
@@ -21,15 +21,16 @@ export interface GatewayDeps extends Pick<ConnectionDeps, 'admit' | 'createSessi
   log: Logger;
 }
 
-/** ws closes with its own codes when a frame breaks RFC 6455 or is too large; clients get the documented error instead. */
+/**
+ * ws closes with its own codes when a frame breaks RFC 6455 or is too large. Clients get the documented error instead,
+ * which the connection gives on `broken`.
+ */
 class GateSocket extends WebSocket {
   override close(code?: number, reason?: string | Buffer): void {
     // Without a reason: when it echoes the client's close, ws hands the client's reason on.
     const broken = reason === undefined && code !== undefined && code >= 1002 && code <= 1010;
-    if (!broken || this.readyState !== WebSocket.OPEN) return super.close(code, reason);
-    const { message, retryable } = badMessage('The frame breaks the WebSocket protocol or is too large');
-    this.send(JSON.stringify({ type: 'error', code: 'bad_message', message, retryable }));
-    super.close(CLOSE_CODES.bad_message);
+    if (broken) this.emit('broken');
+    else super.close(code, reason);
   }
 }
 
@@ -76,8 +77,9 @@ export class Gateway {
     this.#wss.handleUpgrade(request, socket, head, (ws) => this.#accept(ws, request));
   }
 
-  /** Stops taking sockets and closes those that have no session; sessions close their own. */
+  /** Stops taking sockets and closes those that have no session; sessions close their own. Idempotent. */
   close(): void {
+    if (this.#closing) return;
     this.#closing = true;
     clearInterval(this.#pings);
     for (const connection of this.#connections) connection.refuseUnstarted();
@@ -120,6 +122,8 @@ export class Gateway {
 
 const unspent = (code: CallErrorCode) => new CallgateError(code, { retryable: true });
 
+/** Node has let go of the socket by now, and of its timeouts: a peer that never closes its end must not keep ours. */
 const refuseUpgrade = (socket: Duplex, status: string): void => {
+  socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 };

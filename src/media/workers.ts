@@ -146,6 +146,11 @@ export class WorkerPool {
   #died(seat: Seat, occupant: Occupant, error: Error): void {
     seat.occupant = undefined;
     for (const [name, room] of this.#rooms) if (room.occupant === occupant) this.#rooms.delete(name);
+    // A turn later: the signal that ended it may be the one that asks for a stop, and be heard after it.
+    setImmediate(() => this.#mourn(seat, occupant, error));
+  }
+
+  #mourn(seat: Seat, occupant: Occupant, error: Error): void {
     if (this.#retired.signal.aborted) return;
     const early = performance.now() - occupant.since < EARLY_DEATH_MS;
     seat.earlyDeaths = early ? seat.earlyDeaths + 1 : 0;

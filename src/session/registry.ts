@@ -9,7 +9,7 @@ export class SessionRegistry {
   readonly #store: Pick<TokenStore, 'renew'>;
   readonly #log: Logger;
   readonly #timer: NodeJS.Timeout;
-  #whenEmpty: (() => void) | undefined;
+  readonly #empty = Promise.withResolvers<void>();
   #closing: EndReason | undefined;
 
   constructor({ store, log, renewEveryMs }: { store: Pick<TokenStore, 'renew'>; log: Logger; renewEveryMs: number }) {
@@ -30,19 +30,16 @@ export class SessionRegistry {
 
   remove(session: Session): void {
     this.#sessions.delete(session.id);
-    if (this.#sessions.size === 0) this.#whenEmpty?.();
+    if (this.#closing !== undefined && this.#sessions.size === 0) this.#empty.resolve();
   }
 
-  /** Ends all sessions and waits until nothing of them is left. */
+  /** Ends all sessions, before it returns, and waits until nothing of them is left. Idempotent. */
   async close(reason: EndReason): Promise<void> {
     clearInterval(this.#timer);
-    this.#closing = reason;
+    this.#closing ??= reason;
     if (this.#sessions.size === 0) return;
-    const empty = new Promise<void>((resolve) => {
-      this.#whenEmpty = resolve;
-    });
-    for (const session of this.#sessions.values()) session.end(reason);
-    await empty;
+    for (const session of this.#sessions.values()) session.end(this.#closing);
+    await this.#empty.promise;
   }
 
   /** A store that is away ends no call: the next round renews what lapsed. */
