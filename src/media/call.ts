@@ -1,6 +1,7 @@
 import type { DtlsState, IceState, MediaKind, Producer, WebRtcTransport } from 'mediasoup/types';
 import type { MediaDirection, WantedMedia } from '../protocol/messages.ts';
-import { type AnsweredSection, negotiationFailed, producerParameters } from '../sdp/answer.ts';
+import { type AnsweredSection, producerParameters } from '../sdp/answered-section.ts';
+import { negotiationFailed } from '../sdp/failed.ts';
 import type { NegotiatedAnswer, Negotiation } from '../sdp/negotiation.ts';
 import type { CallListener, CallSpec, MediaCall, Offer } from './media.ts';
 import type { Target, TargetCall } from './targets/target.ts';

@@ -46,7 +46,7 @@ export const codecName = ({ mimeType }: { mimeType: string }): string => mimeTyp
 
 export const isRtx = (codec: { mimeType: string }): boolean => codecName(codec).toLowerCase() === 'rtx';
 
-/** The payload type that an RTX codec repairs (RFC 4588 section 8.1). */
+/** The payload type that an RTX codec repairs (RFC 4588 section 8). */
 export const repairs = ({ parameters }: RtpCodecParameters): unknown => parameters?.apt;
 
 const codecLines = (codec: RtpCodecParameters, startBitrateKbps: number | undefined): string[] => {

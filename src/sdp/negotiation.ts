@@ -1,6 +1,8 @@
 import type { DtlsParameters, MediaKind } from 'mediasoup/types';
-import { type Answer, type AnsweredSection, negotiationFailed, readAnswer } from './answer.ts';
+import { type Answer, readAnswer } from './answer.ts';
+import type { AnsweredSection } from './answered-section.ts';
 import type { Profile } from './codecs.ts';
+import { negotiationFailed } from './failed.ts';
 import type { Direction, Format } from './format.ts';
 import { type Declaration, type OfferedSection, type TransportDescription, writeOffer } from './offer.ts';
 

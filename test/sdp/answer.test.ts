@@ -1,13 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
-import {
-  type AnsweredSection,
-  answeredCapabilities,
-  maxAnswerLength,
-  producerParameters,
-  readAnswer,
-} from '../../src/sdp/answer.ts';
+import { maxAnswerLength, readAnswer } from '../../src/sdp/answer.ts';
+import { type AnsweredSection, answeredCapabilities, producerParameters } from '../../src/sdp/answered-section.ts';
 import { writeOffer } from '../../src/sdp/offer.ts';
 import { fakeAnswer, newIdentity } from '../support/fake-answer.ts';
 import { ownSections, recorded, TRANSPORT } from './sdp-fixture.ts';

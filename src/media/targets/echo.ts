@@ -1,6 +1,6 @@
 import type { Consumer, Producer } from 'mediasoup/types';
 import type { MediaDirection } from '../../protocol/messages.ts';
-import { type AnsweredSection, answeredCapabilities } from '../../sdp/answer.ts';
+import { type AnsweredSection, answeredCapabilities } from '../../sdp/answered-section.ts';
 import { type Direction, isRtx, sends } from '../../sdp/format.ts';
 import type { Target, TargetCall } from './target.ts';
 

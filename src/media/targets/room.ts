@@ -1,6 +1,6 @@
 import type { Consumer, MediaKind, Producer, Router, RtpCapabilities } from 'mediasoup/types';
 import type { MediaDirection, Track } from '../../protocol/messages.ts';
-import { type AnsweredSection, answeredCapabilities } from '../../sdp/answer.ts';
+import { type AnsweredSection, answeredCapabilities } from '../../sdp/answered-section.ts';
 import { capabilitiesOf, type Profile } from '../../sdp/codecs.ts';
 import { type Direction, isRtx, makeFormat, sends } from '../../sdp/format.ts';
 import type { Section } from '../../sdp/negotiation.ts';
@@ -111,23 +111,28 @@ export class RoomTarget implements Target, RoomMember {
 
   /** Producers that are shown and should not be. */
   #stale(): string[] {
-    return [...this.#shown].filter(([, { track }]) => !this.#isVisible(track)).map(([id]) => id);
+    return [...this.#shown].filter(([, { track }]) => !this.#isWanted(track)).map(([id]) => id);
   }
 
   /** Tracks that should be shown and are not. */
   #missing(): RoomTrack[] {
     const tracks = [...this.#room.tracks.values()];
-    return tracks.filter((track) => !this.#shown.has(track.producer.id) && this.#isVisible(track));
+    return tracks.filter(
+      (track) => !this.#shown.has(track.producer.id) && this.#isWanted(track) && this.#canTake(track),
+    );
   }
 
-  #isVisible({ participant, kind, producer }: RoomTrack): boolean {
-    return (
-      !producer.closed &&
-      participant !== this.participant &&
-      HEARS.has(this.#wanted[kind]) &&
-      !this.#refused.has(producer) &&
-      this.#router.canConsume({ producerId: producer.id, rtpCapabilities: this.#capabilities[kind] })
-    );
+  #isWanted({ participant, kind, producer }: RoomTrack): boolean {
+    const hears = HEARS.has(this.#wanted[kind]);
+    return hears && participant !== this.participant && !producer.closed && !this.#refused.has(producer);
+  }
+
+  /** A client that did not answer the codec of a track has rejected it. */
+  #canTake({ kind, producer }: RoomTrack): boolean {
+    const rtpCapabilities = this.#capabilities[kind];
+    const possible = this.#router.canConsume({ producerId: producer.id, rtpCapabilities });
+    if (!possible) this.#refused.add(producer);
+    return possible;
   }
 
   async #show(track: RoomTrack): Promise<void> {

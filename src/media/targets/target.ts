@@ -1,6 +1,6 @@
 import type { Producer, WebRtcTransport } from 'mediasoup/types';
 import type { MediaDirection, Track } from '../../protocol/messages.ts';
-import type { AnsweredSection } from '../../sdp/answer.ts';
+import type { AnsweredSection } from '../../sdp/answered-section.ts';
 import type { Direction } from '../../sdp/format.ts';
 import type { Negotiation } from '../../sdp/negotiation.ts';
 
