@@ -63,6 +63,7 @@ export class Connection implements ClientSocket {
       if (isBinary) this.fail(badMessage('Frames are text'));
       else this.receive(data as Buffer);
     });
+    ws.on('broken', () => this.fail(badMessage('The frame breaks the WebSocket protocol or is too large')));
     ws.on('pong', () => {
       this.#alive = true;
     });
@@ -78,7 +79,7 @@ export class Connection implements ClientSocket {
 
   /** Takes one text frame. */
   receive(data: Buffer | string): void {
-    if (this.#phase === 'closed') return;
+    if (this.#isDone()) return;
     if (!this.#rate.allow(performance.now())) return this.fail(this.#unlessSpent('rate_limited'));
     if (data.length > MAX_FRAME_BYTES && !this.#admitsLarge(data)) return;
     try {
@@ -101,7 +102,7 @@ export class Connection implements ClientSocket {
 
   /** Tells the one error that ends this socket, and closes it with the error's code. */
   fail(cause: unknown): void {
-    if (this.#phase === 'closed') return;
+    if (this.#isDone()) return;
     const error = this.#known(cause);
     if (!this.#session) this.#deps.onRefused(error.code as CallErrorCode);
     this.#leave();
@@ -124,7 +125,7 @@ export class Connection implements ClientSocket {
   /** A frame over the usual size can only be the answer to a large offer. Anything else is refused unread. */
   #admitsLarge(data: Buffer | string): boolean {
     const session = this.#session;
-    const answering = session !== undefined && /^\s*\{\s*"type"\s*:\s*"answer"/.test(data.toString().slice(0, 64));
+    const answering = session !== undefined && /"type"\s*:\s*"answer"/.test(data.toString());
     if (!answering) {
       this.fail(badMessage('The frame is too large'));
       return false;
@@ -186,6 +187,11 @@ export class Connection implements ClientSocket {
     if (!this.#counted) return;
     this.#counted = false;
     this.#deps.onStarted();
+  }
+
+  /** Nothing is heard or told here any more; a session that is over still has its own last words to say. */
+  #isDone(): boolean {
+    return this.#phase === 'closed' || this.#session?.over === true;
   }
 
   #isClosed(): boolean {

@@ -65,6 +65,11 @@ export class Session {
     return this.lease.sessionId;
   }
 
+  /** Whether it has begun to end; what the client says from then on means nothing. */
+  get over(): boolean {
+    return this.#state.phase === 'ending' || this.#state.phase === 'ended';
+  }
+
   /** Sections of the newest offer, which bound the size of an answer. */
   get offeredSections(): number {
     return this.#sections;
@@ -162,7 +167,7 @@ export class Session {
     this.#deps.media.open(spec, this.#grant.place, this.#listener()).then(
       (call) => {
         this.#call = call;
-        if (this.#isOver()) call.close();
+        if (this.over) call.close();
         this.dispatch({ type: 'opened', offer: call.firstOffer });
       },
       (cause) => this.dispatch({ type: 'open_failed', error: this.#known(cause) }),
@@ -230,10 +235,6 @@ export class Session {
 
   #remainingMs(): number {
     return this.#grant.remainingMs - (performance.now() - this.#startedAt);
-  }
-
-  #isOver(): boolean {
-    return this.#state.phase === 'ending' || this.#state.phase === 'ended';
   }
 
   #known(cause: unknown): CallgateError {
