@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
-import { loadConfig } from './config.ts';
+import { loadConfig, loadRedisUrl } from './config.ts';
+import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './directory/commands.ts';
 import { createApiKey } from './mint/api-keys.ts';
 import { startServer } from './server.ts';
 import { createLog } from './telemetry/log.ts';
@@ -30,6 +31,20 @@ keys
     );
   });
 
+const directory = program.command('directory').description('the tenants that all processes on one Redis share');
+directory
+  .command('apply <tenants>')
+  .description('check a tenants file and publish it to all processes at once')
+  .action((path: string) => tell(() => applyDirectory(loadRedisUrl(), path)));
+directory
+  .command('show')
+  .description('print what is published; status 1 when nothing is')
+  .action(() => tell(() => showDirectory(loadRedisUrl())));
+directory
+  .command('diff <tenants>')
+  .description('print what applying a tenants file would change; status 1 when anything would')
+  .action((path: string) => tell(() => diffDirectory(loadRedisUrl(), path)));
+
 await program.parseAsync().catch(explain);
 
 async function serve(): Promise<void> {
@@ -54,7 +69,9 @@ async function serve(): Promise<void> {
       },
     );
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+  // The demo belongs to its terminal, and ends with it; a server reads its tenants again.
+  process.on('SIGHUP', (signal) => (demo ? stop(signal) : void server.reload()));
 }
 
 function welcome(url: string, key: string): void {
@@ -70,13 +87,29 @@ function welcome(url: string, key: string): void {
 
 /** What a person can mend is told in a sentence; a defect shows where it is. */
 function explain(error: unknown): void {
-  const isDefect = !(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError;
-  console.error(isDefect ? error : `callgate cannot start: ${error.message}${hintFor(error)}`);
+  console.error(
+    isDefect(error) ? error : `callgate cannot start: ${(error as Error).message}${hintFor(error as Error)}`,
+  );
   process.exit(1);
 }
 
+const isDefect = (error: unknown): boolean =>
+  !(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError;
+
 function hintFor(error: NodeJS.ErrnoException): string {
   return error.code === 'EADDRINUSE' ? '; choose another port with PORT' : '';
+}
+
+/** Prints what came of a command. Its status is like that of diff(1): 1 for a difference, 2 when it failed. */
+async function tell(command: () => Promise<Outcome>): Promise<void> {
+  try {
+    const { lines, status } = await command();
+    for (const line of lines) print(line);
+    process.exitCode = status;
+  } catch (error) {
+    console.error(isDefect(error) ? error : (error as Error).message);
+    process.exitCode = 2;
+  }
 }
 
 function print(text: string): void {

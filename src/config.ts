@@ -42,6 +42,23 @@ const DEMO_ENDS_WITH = ['CALLGATE_CONFIG', 'CALLGATE_TENANTS', 'REDIS_URL'];
  */
 export function loadConfig(env: Environment = process.env): { config: Config; demo: boolean } {
   const demo = DEMO_ENDS_WITH.every((name) => !env[name]);
+  const config = readConfig(env, demo);
+  const mistakes = contradictions(config, demo);
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  return { config: deepFreeze(config), demo };
+}
+
+/**
+ * The Redis that the processes share, for commands that need nothing else.
+ * @throws {ConfigError} when none is set, or with every mistake that was found.
+ */
+export function loadRedisUrl(env: Environment = process.env): string {
+  const { redis_url } = readConfig(env, false);
+  if (redis_url !== undefined) return redis_url;
+  throw new ConfigError([`REDIS_URL must be ${REDIS_URL_FORMS} (or \`redis_url\` in the file of CALLGATE_CONFIG)`]);
+}
+
+function readConfig(env: Environment, demo: boolean): Config {
   const { settings, mistakes } = fromFile(env.CALLGATE_CONFIG);
   if (demo) {
     set(settings, ['tenants'], DEMO_TENANTS);
@@ -49,11 +66,7 @@ export function loadConfig(env: Environment = process.env): { config: Config; de
   }
   mistakes.push(...override(settings, env));
   if (mistakes.length > 0) throw new ConfigError(mistakes);
-
-  const config = Value.Parse(ConfigSchema, settings);
-  mistakes.push(...contradictions(config, demo));
-  if (mistakes.length > 0) throw new ConfigError(mistakes);
-  return { config: deepFreeze(config), demo };
+  return Value.Parse(ConfigSchema, settings);
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -101,8 +114,10 @@ function contradictions({ http, redis_url, tenants, tokens }: Config, demo: bool
       `HOST must be a loopback address in the demo, where anyone who reaches the page may mint; to listen on another, name your own tenants with CALLGATE_TENANTS`,
     );
   }
-  if (tenants === undefined) {
-    mistakes.push('CALLGATE_TENANTS must name the tenants file (or `tenants` in the file of CALLGATE_CONFIG)');
+  if (tenants === undefined && redis_url === undefined) {
+    mistakes.push(
+      'CALLGATE_TENANTS must name the tenants file (or `tenants` in the file of CALLGATE_CONFIG), or REDIS_URL the Redis to which `callgate directory apply` publishes it',
+    );
   }
   if (redis_url !== undefined && tokens.signing_keys === undefined) {
     mistakes.push(

@@ -3,8 +3,8 @@ import { availableParallelism } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
-import type { Directory } from './directory/directory.ts';
-import { loadTenants, withApiKey } from './directory/tenants.ts';
+import { endsSessions } from './directory/callability.ts';
+import { openDirectory } from './directory/open.ts';
 import { Admission } from './gateway/admission.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { LocalMedia } from './media/plane.ts';
@@ -39,6 +39,8 @@ export interface RunningServer {
   readonly metricsUrl: string;
   /** The API key that the demo made; undefined elsewhere. */
   readonly demoKey: string | undefined;
+  /** Reads again what the operator may have changed, without dropping a call. */
+  reload(): Promise<void>;
   /** What is held at this moment. */
   held(): { sessions: number; sockets: number; calls: number };
   /** Ends all sessions and frees everything; resolves when nothing is left. */
@@ -64,7 +66,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDisposableStack): Promise<RunningServer> {
   const demoKey = demo ? createApiKey('demo') : undefined;
-  const directory = { current: openDirectory(config, demoKey?.sha256) };
+  const directory = openDirectory(config, log, demoKey?.sha256);
+  owned.defer(() => directory.close());
   const keys = await openKeys(config, log);
   const store = openStore(config, log);
   owned.defer(() => store.close());
@@ -81,7 +84,7 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
   });
   owned.defer(() => media.close());
 
-  const readiness = () => ({ store: store.ready, media: media.ready });
+  const readiness = () => ({ store: store.ready, media: media.ready, directory: directory.ready });
   const app = createApi({
     config,
     demo,
@@ -94,7 +97,12 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     log,
   });
   owned.defer(() => closeApi(app));
-  const registry = new SessionRegistry({ store, log, renewEveryMs: config.session.lease_renew_ms });
+  const registry = new SessionRegistry({
+    store,
+    log,
+    renewEveryMs: config.session.lease_renew_ms,
+    isClosed: (endpoint) => endsSessions(directory.current, endpoint),
+  });
   const metrics: Metrics = new Metrics({
     sessions: () => registry.size,
     sockets: () => gateway.sockets,
@@ -124,6 +132,10 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
   app.server.on('upgrade', (request, socket, head) => gateway.upgrade(request, socket, head));
   if (!(await servePage(app))) log.warn('the page was not built; everything else works');
 
+  await directory.follow((outcome) => {
+    metrics.directoryRead(outcome);
+    registry.endClosed();
+  });
   await app.listen({ host: config.http.host, port: config.http.port });
   const { address, port, family } = app.server.address() as AddressInfo;
   const metricsServer = await startMetricsServer(metrics, config.http.metrics_host, metricsPorts(config, port));
@@ -135,6 +147,7 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     url,
     metricsUrl: metricsServer.url,
     demoKey: demoKey?.key,
+    reload: () => directory.reload(),
     held: () => ({ sessions: registry.size, sockets: gateway.sockets, calls: pool.calls }),
     close: async () => {
       // Before anything else is waited for: the workers end of the same signal when it went to the process group.
@@ -149,15 +162,6 @@ async function closeApi(app: FastifyInstance): Promise<void> {
   const timer = setTimeout(() => app.server.closeAllConnections(), REQUESTS_AT_STOP_MS);
   await app.close();
   clearTimeout(timer);
-}
-
-/** The demo's team gets the key that was made at this start. */
-function openDirectory(config: Config, demoKeySha256: string | undefined): Directory {
-  const directory = loadTenants(config.tenants ?? '');
-  const [endpoint] = directory.endpoints;
-  if (demoKeySha256 === undefined || endpoint === undefined) return directory;
-  const scopes = new Set(['CREATE_CALL_TOKEN', 'READ_CALL_TOKEN'] as const);
-  return withApiKey(directory, { id: 'demo', team: endpoint.team, sha256: Buffer.from(demoKeySha256, 'hex'), scopes });
 }
 
 async function openKeys(config: Config, log: Logger) {

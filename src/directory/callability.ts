@@ -1,4 +1,4 @@
-import type { Directory } from './directory.ts';
+import type { Directory, Endpoint } from './directory.ts';
 
 /** Why an endpoint takes no calls; the mint API says which, the gateway says `endpoint_unavailable` to all of them. */
 export type Refusal =
@@ -19,4 +19,10 @@ export function callability(directory: Directory, endpointId: string, team?: str
   if (!endpoint.webrtc) return 'endpoint_not_webrtc';
   if (!endpoint.enabled) return 'endpoint_disabled';
   return directory.flow(endpoint.team, endpoint.flow)?.state === 'live' ? 'ok' : 'flow_not_live';
+}
+
+/** Whether the sessions of an endpoint end, because its flow is not live and says so. A flow that is gone says nothing. */
+export function endsSessions(directory: Directory, { team, flow }: Pick<Endpoint, 'team' | 'flow'>): boolean {
+  const found = directory.flow(team, flow);
+  return found !== undefined && found.state !== 'live' && found.endSessions;
 }

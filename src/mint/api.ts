@@ -29,7 +29,7 @@ export interface ApiDeps extends Omit<MintDeps, 'wsUrl'> {
   demo: boolean;
   /** The public signing keys, as a JWK set (RFC 7517 section 5). */
   jwks: () => { keys: readonly object[] };
-  readiness: () => { store: boolean; media: boolean };
+  readiness: () => Readonly<Record<string, boolean>>;
 }
 
 /**
@@ -80,7 +80,7 @@ function statusRoutes(app: FastifyInstance, { jwks, readiness }: Pick<ApiDeps, '
   app.get('/healthz', async () => ({ status: 'live' }));
   app.get('/readyz', async (_request, reply) => {
     const checks = readiness();
-    const isReady = checks.store && checks.media;
+    const isReady = Object.values(checks).every((check) => check);
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ready' : 'not_ready', checks });
   });
   app.get('/.well-known/jwks.json', async (_request, reply) => {

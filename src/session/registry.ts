@@ -1,7 +1,16 @@
 import type { Logger } from 'pino';
+import type { Endpoint } from '../directory/directory.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import type { TokenStore } from '../tokens/store.ts';
 import type { Session } from './session.ts';
+
+export interface RegistryOptions {
+  store: Pick<TokenStore, 'renew'>;
+  log: Logger;
+  renewEveryMs: number;
+  /** Whether the flow behind the endpoint ends its sessions now. */
+  isClosed(endpoint: Endpoint): boolean;
+}
 
 /** The sessions of this process, and the one timer that keeps their leases. */
 export class SessionRegistry {
@@ -9,10 +18,12 @@ export class SessionRegistry {
   readonly #store: Pick<TokenStore, 'renew'>;
   readonly #log: Logger;
   readonly #timer: NodeJS.Timeout;
+  readonly #isClosed: RegistryOptions['isClosed'];
   readonly #empty = Promise.withResolvers<void>();
   #closing: EndReason | undefined;
 
-  constructor({ store, log, renewEveryMs }: { store: Pick<TokenStore, 'renew'>; log: Logger; renewEveryMs: number }) {
+  constructor({ store, log, renewEveryMs, isClosed }: RegistryOptions) {
+    this.#isClosed = isClosed;
     this.#store = store;
     this.#log = log;
     this.#timer = setInterval(() => this.#renew(), renewEveryMs);
@@ -22,10 +33,16 @@ export class SessionRegistry {
     return this.#sessions.size;
   }
 
-  /** A session whose burn was on its way when the stop came ends before it begins. */
+  /** A session whose burn was on its way when the stop came, or when its flow was closed, ends before it begins. */
   add(session: Session): void {
     this.#sessions.set(session.id, session);
     if (this.#closing !== undefined) session.end(this.#closing);
+    else if (this.#isClosed(session.endpoint)) session.end('flow_closed');
+  }
+
+  /** Ends the sessions of the flows that end theirs; to be called whenever the directory may have changed. */
+  endClosed(): void {
+    for (const session of this.#sessions.values()) if (this.#isClosed(session.endpoint)) session.end('flow_closed');
   }
 
   remove(session: Session): void {

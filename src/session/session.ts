@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Endpoint } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
 import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane, Offer } from '../media/media.ts';
 import type { EndReason } from '../protocol/codes.ts';
@@ -19,7 +20,7 @@ export interface SessionGrant {
   remainingMs: number;
   /** Epoch milliseconds of the same moment by the store's clock, for people to read. */
   expiresAt: number;
-  call: Pick<CallSpec, 'endpoint' | 'media' | 'fingerprint'>;
+  call: Pick<CallSpec, 'media' | 'fingerprint'> & { endpoint: Endpoint };
   place: MediaPlace;
   /** 256 bits, base64url. */
   ticket: string;
@@ -63,6 +64,10 @@ export class Session {
 
   get id(): string {
     return this.lease.sessionId;
+  }
+
+  get endpoint(): Endpoint {
+    return this.#grant.call.endpoint;
   }
 
   /** Whether it has begun to end; what the client says from then on means nothing. */

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { LoadOutcome } from '../directory/live.ts';
 import type { CallErrorCode, EndReason } from '../protocol/codes.ts';
 
 /** What is read at the moment of a scrape. */
@@ -15,6 +16,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #starts: Counter<'outcome'>;
   readonly #ends: Counter<'reason'>;
+  readonly #directoryReads: Counter<'outcome'>;
   readonly #live: Histogram;
 
   constructor(gauges: Gauges) {
@@ -46,6 +48,12 @@ export class Metrics {
       labelNames: ['reason'],
       registers,
     });
+    this.#directoryReads = new Counter({
+      name: 'callgate_directory_reloads_total',
+      help: 'Versions of the directory that were read: loaded, or refused for their mistakes.',
+      labelNames: ['outcome'],
+      registers,
+    });
     this.#live = new Histogram({
       name: 'callgate_time_to_live_seconds',
       help: 'From the burn until ICE and DTLS are up.',
@@ -58,6 +66,10 @@ export class Metrics {
 
   started(outcome: 'burned' | CallErrorCode): void {
     this.#starts.inc({ outcome });
+  }
+
+  directoryRead(outcome: LoadOutcome): void {
+    this.#directoryReads.inc({ outcome });
   }
 
   live(ms: number): void {

@@ -106,9 +106,11 @@ describe('the environment', () => {
     expect(others).toEqual([]);
   });
 
-  it('wants tenants outside the demo, and signing keys beside a Redis', () => {
+  it('wants tenants or a Redis outside the demo, and signing keys beside a Redis', () => {
+    expect(mistakes({ CALLGATE_CONFIG: file('empty.yaml', '') })).toEqual([
+      expect.stringMatching(/^CALLGATE_TENANTS must name .*`callgate directory apply`/),
+    ]);
     expect(mistakes({ REDIS_URL: 'redis://127.0.0.1' })).toEqual([
-      expect.stringMatching(/^CALLGATE_TENANTS must name/),
       expect.stringMatching(/^CALLGATE_SIGNING_KEYS .*`callgate keys signing`/),
     ]);
     expect(mistakes({ CALLGATE_TENANTS: TENANTS })).toEqual([]);

@@ -1,0 +1,104 @@
+import { mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FileDirectory } from '../../src/directory/file-directory.ts';
+import type { LoadOutcome } from '../../src/directory/live.ts';
+import { loadTenants } from '../../src/directory/tenants.ts';
+import { ConfigError } from '../../src/yaml-file.ts';
+
+const tenants = (team: string): string => `teams: [{ id: ${team} }]\n`;
+
+let folder: string;
+let path: string;
+let directory: FileDirectory;
+let outcomes: LoadOutcome[];
+let errors: { mistakes?: readonly string[] }[];
+
+const open = () =>
+  new FileDirectory(path, () => loadTenants(path), {
+    info: () => undefined,
+    warn: () => undefined,
+    error: (fields) => errors.push(fields),
+  });
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'callgate-directory-'));
+  path = join(folder, 'tenants.yaml');
+  outcomes = [];
+  errors = [];
+  await writeFile(path, tenants('before'));
+  directory = open();
+  await directory.follow((outcome) => outcomes.push(outcome));
+});
+afterEach(async () => {
+  await directory.close();
+  await rm(folder, { recursive: true });
+});
+
+const knows = (team: string) =>
+  expect.poll(() => directory.current.team(team)?.id, { timeout: 10_000, interval: 20 }).toBe(team);
+const told = (count: number) => expect.poll(() => outcomes.length, { timeout: 10_000, interval: 20 }).toBe(count);
+
+describe('the directory of a file', () => {
+  it('follows a file that is written in place, again and again', async () => {
+    await writeFile(path, tenants('one'));
+    await knows('one');
+    await writeFile(path, tenants('two'));
+    await knows('two');
+    expect(directory.current.team('before')).toBeUndefined();
+    expect(outcomes).toEqual(['loaded', 'loaded']);
+  });
+
+  it('follows an editor that renames a new file over the old one', async () => {
+    for (const team of ['one', 'two']) {
+      await writeFile(`${path}~`, tenants(team));
+      await rename(`${path}~`, path);
+      await knows(team);
+    }
+  });
+
+  it('follows a link that is turned to another file, as mounts of configuration do', async () => {
+    await writeFile(join(folder, 'v2'), tenants('linked'));
+    await symlink('v2', `${path}~`);
+    await rename(`${path}~`, path);
+    await knows('linked');
+  });
+
+  it('keeps the version before a broken one, says every mistake once, and takes the mended one', async () => {
+    await writeFile(path, 'teams:\n  - id: a b\n    colour: red\n');
+    await told(1);
+    expect(outcomes).toEqual(['refused']);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]?.mistakes).toEqual([
+      expect.stringMatching(/tenants\.yaml:2:9: teams\[0\]\.id: must be /),
+      expect.stringMatching(/tenants\.yaml:3:5: teams\[0\]\.colour: unknown key/),
+    ]);
+    expect(directory.current.team('before')?.id).toBe('before');
+    await writeFile(path, tenants('mended'));
+    await knows('mended');
+    expect(errors).toHaveLength(1);
+  });
+
+  it('keeps its version while the file is away', async () => {
+    await unlink(path);
+    await told(1);
+    expect(errors[0]?.mistakes).toEqual([expect.stringMatching(/tenants\.yaml: cannot be read/)]);
+    expect(directory.current.team('before')?.id).toBe('before');
+    await writeFile(path, tenants('back'));
+    await knows('back');
+  });
+
+  it('reads the file at once when asked to, changed or not', async () => {
+    await directory.reload();
+    expect(outcomes).toEqual(['loaded']);
+    await writeFile(path, tenants('asked'));
+    await directory.reload();
+    expect(directory.current.team('asked')?.id).toBe('asked');
+  });
+
+  it('cannot begin with a broken file', async () => {
+    await writeFile(path, '[');
+    expect(open).toThrow(ConfigError);
+  });
+});
