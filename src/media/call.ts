@@ -91,7 +91,7 @@ export class Call implements MediaCall {
     } finally {
       this.#busy = false;
     }
-    this.#offerWhenDue();
+    this.#offerSoon();
     return true;
   }
 
@@ -178,7 +178,11 @@ export class Call implements MediaCall {
 
   #renegotiate(): void {
     this.#due = true;
-    // What changes in one go, a participant with two tracks leaving, say, is one offer.
+    this.#offerSoon();
+  }
+
+  /** Not at once: what changes in one go (one who leaves has two tracks) is one offer, and an answer is taken before it. */
+  #offerSoon(): void {
     queueMicrotask(() => this.#offerWhenDue());
   }
 

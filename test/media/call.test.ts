@@ -67,6 +67,15 @@ describe('a call', () => {
     call.close();
   });
 
+  it('tells that an answer was taken before it tells the next offer', async () => {
+    const { call, events } = await media.open();
+    call.change({});
+    const accepted = call.accept('1', fakeAnswer(call.firstOffer.sdp)).then(() => [...events.told]);
+    expect(await accepted).toEqual([]);
+    await events.has('offer 2');
+    call.close();
+  });
+
   it('refuses a hostile answer and is closed cleanly', async () => {
     const { call } = await media.open();
     await expect(call.accept('1', 'garbage')).rejects.toEqual(FAILED);
