@@ -1,4 +1,3 @@
-import type { EndReason } from '../protocol/codes.ts';
 import type { MediaDirection, ServerMessage, StartMessage, WantedMedia } from '../protocol/messages.ts';
 import { type MediaChoices, wantedMedia } from './devices.ts';
 import { Emitter } from './emitter.ts';
@@ -10,64 +9,11 @@ import { Participants } from './participants.ts';
 import { Peer } from './peer.ts';
 import type { Kind } from './sdp.ts';
 import { Signaling } from './signaling.ts';
+import { makeStart } from './start.ts';
+import type { CallEnd, CallEvents, CallState, ConnectOptions, SessionDetails, Timings } from './types.ts';
 
 /** The server stores the end before it says `ended`, for 1 s at most; longer than this nobody is there to say it. */
 const HANGUP_PATIENCE_MS = 2000;
-
-export interface ConnectBase {
-  /** `ws_url` of the minted token; http(s) and relative forms do as well. */
-  url: string | URL;
-  endpointId: string;
-  /** Camera and microphone unless told otherwise; a kind that is not named is left out. */
-  media?: MediaChoices;
-  /** For a token that is bound to a certificate: the one whose fingerprint was minted. */
-  certificate?: RTCCertificate;
-  /** Hangs up when it aborts. */
-  signal?: AbortSignal;
-}
-
-export type ConnectOptions = ConnectBase &
-  ({ token: string; getToken?: never } | { token?: never; getToken: () => string | Promise<string> });
-
-export type CallState = 'connecting' | 'answering' | 'live' | 'ending' | 'ended';
-
-/** Milliseconds since `connect()`; first media means the first frame that was decoded and delivered. */
-export interface Timings {
-  socket?: number;
-  offer?: number;
-  answered?: number;
-  connected?: number;
-  firstAudio?: number;
-  firstVideo?: number;
-}
-
-export interface SessionDetails {
-  id: string;
-  endpointId: string;
-  expiresAt: Date;
-  /** What was left when the server said so. */
-  expiresInMs: number;
-}
-
-/** How a call ended: the server's reason, an error, or both. */
-export interface CallEnd {
-  reason?: EndReason;
-  error?: CallError;
-}
-
-export interface CallEvents {
-  state: CallState;
-  session: SessionDetails;
-  /** The caller's own tracks changed. */
-  local: MediaStream;
-  participants: ReadonlyMap<string, MediaStream>;
-  timing: { name: keyof Timings; ms: number };
-  /** Milliseconds left: 60 s and 10 s before the end. */
-  expiring: number;
-  /** A device could not be had. The call goes on without it; `replaceTrack` can add one at any time. */
-  mediaerror: CallError;
-  ended: CallEnd;
-}
 
 /** One call, from `connect()` to its end. */
 export class Call extends Emitter<CallEvents> {
@@ -115,6 +61,7 @@ export class Call extends Emitter<CallEvents> {
     });
     this.#present(options);
     this.#peerReady = this.#createPeer();
+    this.#peerReady.catch((cause) => this.#failNegotiation(cause));
     void this.#openDevices(media);
     watchNetwork(() => this.#restartIce(), this.#lifetime.signal);
     signal?.addEventListener('abort', () => void this.hangup(), { signal: this.#lifetime.signal });
@@ -192,14 +139,7 @@ export class Call extends Emitter<CallEvents> {
 
   #start(token: string): StartMessage {
     this.#wantedChanged = false;
-    const value = this.#certificate?.getFingerprints().find(({ algorithm }) => algorithm === 'sha-256')?.value;
-    return {
-      type: 'start',
-      endpoint_id: this.#endpointId,
-      token,
-      media: this.#wanted,
-      ...(value && { dtls_fingerprint: `sha-256 ${value.toUpperCase()}` }),
-    };
+    return makeStart({ endpointId: this.#endpointId, token, media: this.#wanted, certificate: this.#certificate });
   }
 
   async #createPeer(): Promise<Peer> {
@@ -216,10 +156,14 @@ export class Call extends Emitter<CallEvents> {
 
   async #openDevices(choices: MediaChoices): Promise<void> {
     try {
-      await this.#local.open(choices, (track) => void this.replaceTrack(track.kind as Kind, track));
+      await this.#local.open(choices, (track) => this.#attach(track));
     } catch (error) {
       if (!this.#over && error instanceof CallError) this.emit('mediaerror', error);
     }
+  }
+
+  #attach(track: MediaStreamTrack): void {
+    this.replaceTrack(track.kind as Kind, track).catch((cause) => this.#failNegotiation(cause));
   }
 
   #onMessage(message: ServerMessage): void {
@@ -258,7 +202,7 @@ export class Call extends Emitter<CallEvents> {
     if (this.#state === 'connecting') this.#setState('answering');
     this.#negotiation = this.#negotiation
       .then(() => this.#answer(offer.offer_id, offer.sdp))
-      .catch((cause) => this.#fail(new CallError('negotiation_failed', { cause })));
+      .catch((cause) => this.#failNegotiation(cause));
   }
 
   async #answer(offerId: string, offer: string): Promise<void> {
@@ -315,6 +259,10 @@ export class Call extends Emitter<CallEvents> {
     this.#error = error;
     this.#signaling.send({ type: 'hangup' });
     this.#finish({});
+  }
+
+  #failNegotiation(cause: unknown): void {
+    this.#fail(new CallError('negotiation_failed', { cause }));
   }
 
   /** The only way out: whatever the call holds is let go here. */

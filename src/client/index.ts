@@ -1,13 +1,15 @@
-import { Call, type ConnectOptions } from './call.ts';
+import { Call } from './call.ts';
 import { CallError } from './errors.ts';
+import type { ConnectOptions } from './types.ts';
 
 export type { CallErrorCode, EndReason } from '../protocol/codes.ts';
 export type { MediaDirection, WantedMedia } from '../protocol/messages.ts';
-export type { Call, CallEnd, CallEvents, CallState, ConnectOptions, SessionDetails, Timings } from './call.ts';
+export type { Call } from './call.ts';
 export type { MediaChoice, MediaChoices } from './devices.ts';
 export { CallError, type LocalErrorCode } from './errors.ts';
 export { REMOTE } from './participants.ts';
 export type { Kind } from './sdp.ts';
+export type { CallEnd, CallEvents, CallState, ConnectOptions, SessionDetails, Timings } from './types.ts';
 
 /**
  * Presents a call token and makes its one call. The call is returned at once, so that nothing it tells is missed;

@@ -1,8 +1,22 @@
 import { EARLY_START_PREFIX, SUBPROTOCOL } from '../protocol/codes.ts';
-import type { StartMessage } from '../protocol/messages.ts';
+import type { StartMessage, WantedMedia } from '../protocol/messages.ts';
 
 /** Longest second subprotocol that is sent, in characters; above it the start goes in a frame. */
 const MAX_EARLY_START = 4096;
+
+interface StartParts {
+  endpointId: string;
+  token: string;
+  media: WantedMedia;
+  certificate: RTCCertificate | undefined;
+}
+
+/** The first message; a certificate of the page's own is shown, because the token may be bound to it. */
+export function makeStart({ endpointId, token, media, certificate }: StartParts): StartMessage {
+  const value = certificate?.getFingerprints().find(({ algorithm }) => algorithm === 'sha-256')?.value;
+  const bound = value && { dtls_fingerprint: `sha-256 ${value.toUpperCase()}` };
+  return { type: 'start', endpoint_id: endpointId, token, media, ...bound };
+}
 
 /**
  * The subprotocols of an upgrade request that carries its `start`, so that the offer is the first frame to come back;

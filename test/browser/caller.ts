@@ -6,6 +6,7 @@ import type { MintedToken, TestServer } from '../support/server.ts';
 declare global {
   var sdk: typeof Sdk;
   var call: Sdk.Call;
+  var certificate: RTCCertificate;
   var seen: { states: Sdk.CallState[]; errors: string[] };
 }
 

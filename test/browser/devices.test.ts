@@ -23,7 +23,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-describe('a caller who refuses camera and microphone', () => {
+describe('a caller who refuses camera and microphone', { timeout: 90_000 }, () => {
   it('is told so, and the call goes on without them', async () => {
     page = await site.open(browser);
     await liveCall(page, server, 'ep_echo');

@@ -24,7 +24,7 @@ const openPage = async () => {
   return page;
 };
 
-describe('a call to an echo endpoint', () => {
+describe('a call to an echo endpoint', { timeout: 90_000 }, () => {
   it('is heard and seen by its own caller, and tells how long each step took', async () => {
     await liveCall(await openPage(), server, 'ep_echo');
     await expectSound(page);
@@ -107,18 +107,65 @@ describe('a call to an echo endpoint', () => {
     await expectPictures(page);
   });
 
-  it('starts with a token that is fetched while the socket opens', async () => {
+  // The server gives a socket 5 s for its start: a token that takes longer gets another socket.
+  it.each([300, 6000])('starts with a token that is fetched meanwhile, in %d ms', async (delay) => {
     const { ws_url, endpoint_id, token } = await server.mint('ep_echo');
     await openPage();
     await page.evaluate(
-      async ([url, endpointId, token]) => {
-        const getToken = () => new Promise<string>((resolve) => setTimeout(resolve, 300, token));
+      async ([url, endpointId, token, delay]) => {
+        const getToken = () => new Promise<string>((resolve) => setTimeout(resolve, delay, token));
         globalThis.call = sdk.connect({ url, endpointId, getToken, media: { audio: true } });
         await call.live;
       },
-      [ws_url, endpoint_id, token] as const,
+      [ws_url, endpoint_id, token, delay] as const,
     );
     expect(await page.evaluate(() => call.session?.endpointId)).toBe('ep_echo');
+  });
+
+  it('takes a token that is bound to its certificate, which no other caller can use', async () => {
+    const other = await site.open(browser);
+    await openPage();
+    const dtls_fingerprint = await page.evaluate(async () => {
+      const ecdsa = { name: 'ECDSA', namedCurve: 'P-256' };
+      globalThis.certificate = await RTCPeerConnection.generateCertificate(ecdsa);
+      return `sha-256 ${certificate.getFingerprints()[0]?.value?.toUpperCase()}`;
+    });
+    const { ws_url, endpoint_id, token } = await server.mint('ep_echo', { dtls_fingerprint });
+    const call = { url: ws_url, endpointId: endpoint_id, token, media: {} };
+    const stolen = await other.evaluate(async (call) => (await sdk.connect(call).ended).error?.code, call);
+    expect(stolen).toBe('fingerprint_mismatch');
+    await page.evaluate((call) => sdk.connect({ ...call, certificate }).live, call);
+    await other.close();
+  });
+
+  it('fails with a word of its own where no token can be had, or no server is', async () => {
+    await openPage();
+    const codes = await page.evaluate(async (url) => {
+      const refusing = sdk.connect({
+        url,
+        endpointId: 'ep_echo',
+        getToken: () => Promise.reject(new Error('no')),
+        media: {},
+      });
+      const nobody = sdk.connect({ url: 'ws://nobody.invalid/', endpointId: 'ep_echo', token: 'x', media: {} });
+      return [(await refusing.ended).error?.code, (await nobody.ended).error?.code];
+    }, server.wsUrl);
+    expect(codes).toEqual(['token_unavailable', 'network_error']);
+  });
+
+  it('is given up by its signal at any time', async () => {
+    const { ws_url, endpoint_id, token } = await server.mint('ep_echo');
+    await openPage();
+    const end = await page.evaluate(
+      async ([url, endpointId, token]) => {
+        const giveUp = new AbortController();
+        globalThis.call = sdk.connect({ url, endpointId, token, media: { audio: true }, signal: giveUp.signal });
+        call.on('state', () => giveUp.abort());
+        return [await call.live.catch(({ code }) => code), (await call.ended).reason];
+      },
+      [ws_url, endpoint_id, token] as const,
+    );
+    expect(end).toEqual(['aborted', 'completed']);
   });
 
   it('goes on with new ICE credentials when the network changes', async () => {

@@ -63,7 +63,7 @@ const playing = (participant: string) =>
 describe.each([
   ['a desk', { width: 1180, height: 800 }, 'light'],
   ['a phone', { width: 360, height: 740 }, 'dark'],
-] as const)('the demo page on %s', (_, viewport, colorScheme) => {
+] as const)('the demo page on %s', { timeout: 90_000 }, (_, viewport, colorScheme) => {
   it('makes a call and shows that the token is spent, by keyboard alone', async () => {
     await open(demo.url, { viewport, colorScheme });
     await expect.poll(() => page.locator('#doors input').count()).toBe(3);
@@ -95,7 +95,7 @@ describe.each([
   });
 });
 
-describe('the demo page', () => {
+describe('the demo page', { timeout: 90_000 }, () => {
   it('shows everyone in a room', async () => {
     await open(demo.url);
     await page.locator('input[value="ep_room"]').check();
@@ -129,7 +129,7 @@ describe('the demo page', () => {
   });
 });
 
-describe('the page of a server that mints for backends only', () => {
+describe('the page of a server that mints for backends only', { timeout: 90_000 }, () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await TestServer.start();
@@ -152,7 +152,7 @@ describe('the page of a server that mints for backends only', () => {
   });
 });
 
-describe('a visitor who refuses the camera', () => {
+describe('a visitor who refuses the camera', { timeout: 90_000 }, () => {
   it('is told so and stays in the call', async () => {
     const refusing = await launchBrowser({ devices: 'denied' });
     try {

@@ -29,7 +29,7 @@ const tracksOf = (page: Page) =>
 const expectOthers = (page: Page, count: number) =>
   expect.poll(() => tracksOf(page), { timeout: 20_000 }).toEqual(Array(count).fill(['audio', 'video']));
 
-describe('three tabs in a room', () => {
+describe('three tabs in a room', { timeout: 180_000 }, () => {
   it('hear and see each other, and one who leaves is gone for the others', async () => {
     const pages = await Promise.all([site.open(browser), site.open(browser), site.open(browser)]);
     const [first, second, third] = pages as [Page, Page, Page];
@@ -49,5 +49,5 @@ describe('three tabs in a room', () => {
     for (const page of pages) await expectPictures(page, 2);
     await Promise.all(pages.map((page) => page.close()));
     await expect.poll(() => server.running.held(), { timeout: 10_000 }).toEqual({ sessions: 0, sockets: 0, calls: 0 });
-  }, 120_000);
+  });
 });

@@ -1,0 +1,58 @@
+import type { EndReason } from '../protocol/codes.ts';
+import type { MediaChoices } from './devices.ts';
+import type { CallError } from './errors.ts';
+
+export interface ConnectBase {
+  /** `ws_url` of the minted token; http(s) and relative forms do as well. */
+  url: string | URL;
+  endpointId: string;
+  /** Camera and microphone unless told otherwise; a kind that is not named is left out. */
+  media?: MediaChoices;
+  /** For a token that is bound to a certificate: the one whose fingerprint was minted. */
+  certificate?: RTCCertificate;
+  /** Hangs up when it aborts. */
+  signal?: AbortSignal;
+}
+
+export type ConnectOptions = ConnectBase &
+  ({ token: string; getToken?: never } | { token?: never; getToken: () => string | Promise<string> });
+
+export type CallState = 'connecting' | 'answering' | 'live' | 'ending' | 'ended';
+
+/** Milliseconds since `connect()`; first media means the first frame that was decoded and delivered. */
+export interface Timings {
+  socket?: number;
+  offer?: number;
+  answered?: number;
+  connected?: number;
+  firstAudio?: number;
+  firstVideo?: number;
+}
+
+export interface SessionDetails {
+  id: string;
+  endpointId: string;
+  expiresAt: Date;
+  /** What was left when the server said so. */
+  expiresInMs: number;
+}
+
+/** How a call ended: the server's reason, an error, or both. */
+export interface CallEnd {
+  reason?: EndReason;
+  error?: CallError;
+}
+
+export interface CallEvents {
+  state: CallState;
+  session: SessionDetails;
+  /** The caller's own tracks changed. */
+  local: MediaStream;
+  participants: ReadonlyMap<string, MediaStream>;
+  timing: { name: keyof Timings; ms: number };
+  /** Milliseconds left: 60 s and 10 s before the end. */
+  expiring: number;
+  /** A device could not be had. The call goes on without it; `replaceTrack` can add one at any time. */
+  mediaerror: CallError;
+  ended: CallEnd;
+}
