@@ -90,6 +90,7 @@ export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<Med
   const remember = (router: Router) => {
     if (routers.has(router)) return;
     routers.add(router);
+    router.observer.once('close', () => routers.delete(router));
     router.observer.on('newtransport', (transport) => {
       const webRtc = transport as WebRtcTransport;
       transports.add(webRtc);
@@ -118,7 +119,7 @@ export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<Med
     transports,
     open: (options) => openCall(plane, options),
     held: async () => {
-      const dumps = await Promise.all([...routers].filter(({ closed }) => !closed).map((router) => router.dump()));
+      const dumps = await Promise.all([...routers].map((router) => router.dump()));
       const entries = dumps.flatMap(({ mapProducerIdConsumerIds }) => mapProducerIdConsumerIds);
       return {
         transports: dumps.flatMap(({ transportIds }) => transportIds).length,
