@@ -25,6 +25,8 @@ export interface State {
   readonly deadlines: Deadlines;
   /** The offer that waits for its answer. */
   readonly outstanding: string | undefined;
+  /** What the client asked for before there was a call to change. */
+  readonly wanted: WantedMedia | undefined;
   readonly socketOpen: boolean;
   /** Why it ends; known from `ending` on. */
   readonly reason: EndReason | undefined;
@@ -73,6 +75,7 @@ export const initial = (deadlines: Deadlines): State => ({
   phase: 'opening',
   deadlines,
   outstanding: undefined,
+  wanted: undefined,
   socketOpen: true,
   reason: undefined,
   notices: NOTICES_MS,
@@ -86,7 +89,10 @@ export function step(state: State, event: Event): Step {
     case 'begin':
       return begin(state, event.remainingMs);
     case 'opened':
-      return [{ ...state, phase: 'negotiating', outstanding: event.offer.id }, firstOffer(state, event.offer)];
+      return [
+        { ...state, phase: 'negotiating', outstanding: event.offer.id, wanted: undefined },
+        firstOffer(state, event.offer),
+      ];
     case 'offer':
       return [{ ...state, outstanding: event.offer.id }, laterOffer(state, event.offer)];
     case 'answer':
@@ -108,6 +114,7 @@ export function step(state: State, event: Event): Step {
     case 'reachable':
       return [state, [reachability(state, event.reachable)]];
     case 'change':
+      if (state.phase === 'opening') return [{ ...state, wanted: { ...state.wanted, ...event.media } }, []];
       return [state, [{ type: 'change', media: event.media }]];
     case 'restart':
       return [state, [{ type: 'restart' }]];
@@ -147,10 +154,11 @@ const begin = (state: State, remainingMs: number): Step => {
 const nextNotice = (notices: readonly number[], remainingMs: number): Effect[] =>
   notices[0] === undefined ? [] : [{ type: 'start_timer', timer: 'notice', ms: Math.max(0, remainingMs - notices[0]) }];
 
-const firstOffer = ({ deadlines }: State, offer: Offer): Effect[] => [
+const firstOffer = ({ deadlines, wanted }: State, offer: Offer): Effect[] => [
   { type: 'send_offer', offer },
   ...tracks(offer),
   { type: 'start_timer', timer: 'answer', ms: deadlines.answer },
+  ...(wanted ? [{ type: 'change', media: wanted } as const] : []),
 ];
 
 /** Who is on which section is told before the offer that says so, but for the first: the offer is the first frame. */
