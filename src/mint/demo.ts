@@ -8,9 +8,8 @@ import { CallgateError } from '../errors.ts';
 import { type MintDeps, mint, read } from './call-tokens.ts';
 import { takeJsonBodies } from './json-body.ts';
 import { onlyAllow } from './methods.ts';
-import { MintedToken, MintRequest, TokenRecord } from './schemas.ts';
+import { MintedToken, MintRequest, TokenParams, TokenRecord } from './schemas.ts';
 
-const TokenParams = Type.Object({ id: Type.String() });
 const Endpoints = Type.Object({
   endpoints: Type.Array(
     Type.Object({

@@ -2,6 +2,13 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { CallgateError } from '../errors.ts';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Whether a body that is empty is as good as none, whatever its Content-Type. */
+    emptyBody?: boolean;
+  }
+}
+
 /** Names that mean something on a JavaScript object; no documented field has one. */
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
 
@@ -11,7 +18,13 @@ const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
  */
 export function takeJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
+  // Fastify refuses a type that is none before any parser is asked.
+  app.addHook('onRequest', async ({ headers, routeOptions }: FastifyRequest) => {
+    const isEmpty = (headers['content-length'] ?? '0') === '0' && headers['transfer-encoding'] === undefined;
+    if (isEmpty && routeOptions.config.emptyBody) delete headers['content-type'];
+  });
   app.addContentTypeParser('*', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
+    if (body.length === 0 && request.routeOptions.config.emptyBody) return undefined;
     const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
     if (!/^application\/json *(;|$)/i.test(type) || encoding !== 'identity') {
       throw new CallgateError('media_type_unsupported');

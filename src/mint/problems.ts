@@ -3,16 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { CallgateError, HTTP_PROBLEMS, type HttpErrorCode, isCallCode, isHttpCode } from '../errors.ts';
 import { newRequestId } from './request-id.ts';
-
-/** A problem document (RFC 9457) with the members that are callgate's own. */
-export interface Problem {
-  type: string;
-  title: string;
-  status: number;
-  detail?: string;
-  code: HttpErrorCode;
-  request_id: string;
-}
+import type { Problem } from './schemas.ts';
 
 const MEDIA_TYPE = 'application/problem+json';
 

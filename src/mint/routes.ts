@@ -1,17 +1,52 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
 import type { ApiKey, Scope } from '../directory/directory.ts';
 import { CallgateError, type HttpErrorCode } from '../errors.ts';
 import { authenticate } from './api-keys.ts';
-import { type MintDeps, mint, read } from './call-tokens.ts';
+import { list, type MintDeps, mint, read, refresh, revoke } from './call-tokens.ts';
+import type { KeyedRequest } from './idempotency.ts';
 import { takeJsonBodies } from './json-body.ts';
 import { onlyAllow } from './methods.ts';
 import { toCallgateError } from './problems.ts';
-import { MintedToken, MintRequest, TokenRecord } from './schemas.ts';
+import { limitMints } from './rate-limit.ts';
+import {
+  IdempotencyHeaders,
+  ListQuery,
+  MintedToken,
+  MintRequest,
+  NoContent,
+  problems,
+  RefreshRequest,
+  TokenList,
+  TokenParams,
+  TokenRecord,
+} from './schemas.ts';
 
 const API_KEY = 'apiKey';
-const TokenParams = Type.Object({ id: Type.String() });
+
+/** What every call may answer. */
+const ANY = [
+  'server_to_server_only',
+  'api_key_missing',
+  'api_key_invalid',
+  'scope_missing',
+  'unavailable',
+  'request_malformed',
+  'internal_error',
+] as const;
+const BODY = ['body_too_large', 'media_type_unsupported'] as const;
+/** What minting and refreshing may answer besides. */
+const MINTS = [
+  ...BODY,
+  'webrtc_disabled',
+  'rate_limited',
+  'endpoint_unknown',
+  'endpoint_not_webrtc',
+  'idempotency_key_reused',
+  'endpoint_disabled',
+  'flow_not_live',
+  'token_not_issued',
+] as const;
 
 /** Refusals that the documented order puts before `unavailable`. */
 const BEFORE_THE_STORE: ReadonlySet<HttpErrorCode> = new Set([
@@ -41,8 +76,18 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
   const requireScope = (scope: Scope) => async (request: FastifyRequest) => {
     if (!keyOf(request).scopes.has(scope)) throw new CallgateError('scope_missing');
   };
+  const limitRate = async (request: FastifyRequest, reply: FastifyReply) => {
+    const team = deps.directory.current.team(keyOf(request).team);
+    if (team) await limitMints(deps.store.mintRate, team, reply);
+  };
   const requireWebrtc = async (request: FastifyRequest) => {
     if (!deps.directory.current.team(keyOf(request).team)?.webrtc) throw new CallgateError('webrtc_disabled');
+  };
+  const mayMint = [requireWebrtc, requireScope('CREATE_CALL_TOKEN'), limitRate];
+  const keyed = (request: FastifyRequest, path: string): KeyedRequest | undefined => {
+    const { headers, method, body } = request;
+    const key = headers['idempotency-key'];
+    return typeof key === 'string' ? { key, team: keyOf(request).team, method, path, body } : undefined;
   };
 
   takeJsonBodies(app);
@@ -66,21 +111,82 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
   app.post(
     '',
     {
-      onRequest: [requireWebrtc, requireScope('CREATE_CALL_TOKEN')],
-      schema: { body: MintRequest, response: { 201: MintedToken } },
+      onRequest: mayMint,
+      schema: {
+        headers: IdempotencyHeaders,
+        body: MintRequest,
+        response: { 201: MintedToken, ...problems(...ANY, ...MINTS, 'endpoint_missing') },
+      },
     },
     async (request, reply) => {
       const ws_url = deps.wsUrl(request);
-      const minted = await mint(deps, keyOf(request).team, request.body);
+      const minted = await mint(deps, keyOf(request).team, request.body, keyed(request, MINT_PATH));
       return reply.code(201).send({ ...minted, ws_url });
     },
   );
-  onlyAllow(app, '', ['POST']);
+
+  app.get(
+    '',
+    {
+      onRequest: requireScope('READ_CALL_TOKEN'),
+      preValidation: async (request) => {
+        // Converting it would take 1.5 for 1.
+        const { limit = '1' } = request.query as Record<string, unknown>;
+        if (!/^\d+$/.test(String(limit))) {
+          throw new CallgateError('request_malformed', { message: 'limit: must be integer' });
+        }
+      },
+      schema: { querystring: ListQuery, response: { 200: TokenList, ...problems(...ANY) } },
+    },
+    async (request) => list(deps, keyOf(request).team, request.query),
+  );
+  onlyAllow(app, '', ['GET', 'POST']);
 
   app.get(
     '/:id',
-    { onRequest: requireScope('READ_CALL_TOKEN'), schema: { params: TokenParams, response: { 200: TokenRecord } } },
+    {
+      onRequest: requireScope('READ_CALL_TOKEN'),
+      schema: { params: TokenParams, response: { 200: TokenRecord, ...problems(...ANY, 'token_not_found') } },
+    },
     async (request) => read(deps, request.params.id, keyOf(request).team),
   );
-  onlyAllow(app, '/:id', ['GET']);
+
+  app.delete(
+    '/:id',
+    {
+      config: { emptyBody: true },
+      onRequest: requireScope('CREATE_CALL_TOKEN'),
+      schema: { params: TokenParams, response: { 204: NoContent, ...problems(...ANY, ...BODY, 'token_not_found') } },
+    },
+    async (request, reply) => {
+      await revoke(deps, request.params.id, keyOf(request).team);
+      return reply.code(204).send(null);
+    },
+  );
+  onlyAllow(app, '/:id', ['GET', 'DELETE']);
+
+  app.post(
+    '/:id/refresh',
+    {
+      config: { emptyBody: true },
+      onRequest: mayMint,
+      preValidation: async (request) => {
+        if (request.body === undefined) request.body = {};
+      },
+      schema: {
+        params: TokenParams,
+        headers: IdempotencyHeaders,
+        body: RefreshRequest,
+        response: { 201: MintedToken, ...problems(...ANY, ...MINTS, 'token_not_found') },
+      },
+    },
+    async (request, reply) => {
+      const ws_url = deps.wsUrl(request);
+      const { id } = request.params;
+      const path = `${MINT_PATH}/${id}/refresh`;
+      const minted = await refresh(deps, keyOf(request).team, { ...request.body, id }, keyed(request, path));
+      return reply.code(201).send({ ...minted, ws_url });
+    },
+  );
+  onlyAllow(app, '/:id/refresh', ['POST']);
 };

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CallgateError, HTTP_PROBLEMS, type HttpErrorCode } from '../../src/errors.ts';
+import { CallgateError, type HttpErrorCode } from '../../src/errors.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { ephemeralSigningKeys } from '../../src/tokens/keys.ts';
 import { MemoryTokenStore } from '../../src/tokens/memory-store.ts';
 import { createSigner } from '../../src/tokens/signer.ts';
 import { createVerifier } from '../../src/tokens/verifier.ts';
+import { type Call, expectProblem, RFC_3339, send } from './calls.ts';
 import { KEY, MINT_ONLY, OFF_KEY, OFF_READ_ONLY, OTHER_KEY, READ_ONLY, startApi, type TestApi } from './harness.ts';
 
 const FINGERPRINT = `sha-256 ${Array(32).fill('aB').join(':')}`;
-const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 let api: TestApi;
 beforeAll(async () => {
@@ -16,51 +16,9 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
-interface Call {
-  method?: string;
-  path?: string;
-  key?: string | null;
-  authorization?: string;
-  headers?: Record<string, string>;
-  body?: unknown;
-  text?: string;
-}
-
-function call(
-  { method = 'POST', path = '', key = KEY, authorization, headers, body = { endpoint_id: 'ep_echo' }, text }: Call,
-  to: TestApi = api,
-): Promise<Response> {
-  const credentials = authorization ?? (key === null ? undefined : `Bearer ${key}`);
-  return fetch(`${to.url}/v1/call-tokens${path}`, {
-    method,
-    headers: {
-      ...(credentials && { authorization: credentials }),
-      ...(method === 'POST' && { 'content-type': 'application/json' }),
-      ...headers,
-    },
-    ...(['POST', 'PUT', 'PATCH', 'DELETE'].includes(method) && { body: text ?? JSON.stringify(body) }),
-  });
-}
-
+const call = (parts: Call, to = api) => send(to, parts);
 const mintOne = async (parts: Call = {}) => (await call(parts)).json();
 const recordOf = async (id: string, key = KEY) => (await call({ method: 'GET', path: `/${id}`, key })).json();
-
-async function expectProblem(response: Response, code: HttpErrorCode, detail?: string | RegExp): Promise<void> {
-  const [status, title] = HTTP_PROBLEMS[code];
-  const problem = await response.json();
-  expect(problem).toEqual({
-    type: `urn:callgate:problem:${code}`,
-    title,
-    status,
-    ...('detail' in problem && { detail: expect.any(String) }),
-    code,
-    request_id: response.headers.get('x-request-id'),
-  });
-  if (detail !== undefined) expect(problem.detail).toMatch(detail);
-  expect(response.status).toBe(status);
-  expect(response.headers.get('content-type')).toBe('application/problem+json');
-  expect(problem.request_id).toMatch(/^req_/);
-}
 
 describe('minting', () => {
   it('answers with a token and all that a client needs to present it', async () => {
@@ -273,7 +231,7 @@ const ROWS: [HttpErrorCode, string, Call][] = [
   ['flow_not_live', 'an archived flow', { body: { endpoint_id: 'ep_archived' } }],
   ['not_found', 'an unknown path', { path: '/a/b', text: TOO_LARGE }],
   ['method_not_allowed', 'another method', { method: 'PUT', headers: xml, text: TOO_LARGE }],
-  ['method_not_allowed', 'a list', { method: 'GET' }],
+  ['method_not_allowed', 'a read of a refresh', { method: 'GET', path: `/${newTokenId()}/refresh` }],
 ];
 
 describe('refusals', () => {
@@ -305,10 +263,11 @@ describe('refusals', () => {
   });
 
   it('say which methods a path takes', async () => {
-    expect((await call({ method: 'DELETE' })).headers.get('allow')).toBe('POST, OPTIONS');
-    expect((await call({ method: 'POST', path: '/ct_1' })).headers.get('allow')).toBe('HEAD, GET, OPTIONS');
+    expect((await call({ method: 'DELETE' })).headers.get('allow')).toBe('HEAD, GET, POST, OPTIONS');
+    expect((await call({ path: '/ct_1' })).headers.get('allow')).toBe('HEAD, GET, DELETE, OPTIONS');
+    expect((await call({ method: 'GET', path: '/ct_1/refresh' })).headers.get('allow')).toBe('POST, OPTIONS');
     const options = await call({ method: 'OPTIONS' });
-    expect([options.status, options.headers.get('allow')]).toEqual([204, 'POST, OPTIONS']);
+    expect([options.status, options.headers.get('allow')]).toEqual([204, 'HEAD, GET, POST, OPTIONS']);
   });
 
   it('never repeat a key or a token, nor do the logs', async () => {
@@ -329,12 +288,18 @@ describe('without the store', () => {
   it.each<[HttpErrorCode, string, Call]>([
     ['unavailable', 'minting', {}],
     ['unavailable', 'reading', { method: 'GET', path: `/${newTokenId()}` }],
+    ['unavailable', 'listing', { method: 'GET' }],
+    ['unavailable', 'refreshing', { path: `/${newTokenId()}/refresh` }],
+    ['unavailable', 'revoking', { method: 'DELETE', path: `/${newTokenId()}`, text: '' }],
+    ['unavailable', 'a wrong query', { method: 'GET', path: '?limit=0' }],
     ['unavailable', 'a malformed body', { text: '{' }],
     ['unavailable', 'a disabled endpoint', { body: { endpoint_id: 'ep_closed' } }],
     ['api_key_invalid', 'a wrong key', { key: 'cgk_full_wrong' }],
     ['scope_missing', 'a key that may only read', { key: READ_ONLY }],
   ])('%s is said to %s', async (code, _, request) => {
-    await using own = await startApi({ store: { issue: down, read: down, ready: false } });
+    const keys = { claim: down, settle: down, release: down };
+    const steps = { issue: down, read: down, refresh: down, revoke: down, list: down, mintRate: { take: down } };
+    await using own = await startApi({ store: { ...steps, idempotency: keys, ready: false } });
     const response = await call(request, own);
     await expectProblem(response, code);
     expect(response.headers.get('retry-after')).toBe(code === 'unavailable' ? '1' : null);

@@ -54,6 +54,7 @@ describe('the demo', () => {
       endpoints: [
         { id: 'ep_echo', target: 'echo', audio: true, video: true },
         { id: 'ep_room', target: 'room', audio: true, video: false },
+        { id: 'ep_slow', target: 'echo', audio: true, video: true },
         { id: 'ep_other', target: 'echo', audio: true, video: true },
       ],
     });

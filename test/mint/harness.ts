@@ -18,6 +18,7 @@ export const MINT_ONLY = 'cgk_mint_secret-of-the-mint-key';
 export const READ_ONLY = 'cgk_read_secret-of-the-read-key';
 export const OFF_KEY = 'cgk_off_secret-of-the-team-without-webrtc';
 export const OFF_READ_ONLY = 'cgk_off-read_secret-of-the-same-team';
+export const SLOW_KEY = 'cgk_slow_secret-of-a-team-with-few-mints';
 export const OTHER_KEY = 'cgk_other_secret-of-another-team';
 
 const entry = (key: string, scopes: string): string =>
@@ -28,6 +29,7 @@ const TENANTS = `
 teams:
   - id: team_a
     features: { webrtc: true }
+    mint_rate: { limit: 100000, window_seconds: 60 }
     api_keys:
       - ${entry(KEY, BOTH)}
       - ${entry(MINT_ONLY, 'CREATE_CALL_TOKEN')}
@@ -44,6 +46,12 @@ teams:
     api_keys: [${entry(OFF_KEY, BOTH)}, ${entry(OFF_READ_ONLY, 'READ_CALL_TOKEN')}]
     flows: [{ id: live, state: live }]
     endpoints: [{ id: ep_off, flow: live, webrtc: true, target: { kind: echo } }]
+  - id: team_slow
+    features: { webrtc: true }
+    mint_rate: { limit: 2, window_seconds: 60 }
+    api_keys: [${entry(SLOW_KEY, BOTH)}]
+    flows: [{ id: live, state: live }]
+    endpoints: [{ id: ep_slow, flow: live, webrtc: true, target: { kind: echo } }]
   - id: team_other
     features: { webrtc: true }
     api_keys: [${entry(OTHER_KEY, BOTH)}]
