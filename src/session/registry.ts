@@ -5,7 +5,7 @@ import type { TokenStore } from '../tokens/store.ts';
 import type { Session } from './session.ts';
 
 export interface RegistryOptions {
-  store: Pick<TokenStore, 'renew'>;
+  store: Pick<TokenStore, 'renew' | 'releasePlace'>;
   log: Logger;
   renewEveryMs: number;
   /** Whether the flow behind the endpoint ends its sessions now. */
@@ -15,7 +15,7 @@ export interface RegistryOptions {
 /** The sessions of this process, and the one timer that keeps their leases. */
 export class SessionRegistry {
   readonly #sessions = new Map<string, Session>();
-  readonly #store: Pick<TokenStore, 'renew'>;
+  readonly #store: Pick<TokenStore, 'renew' | 'releasePlace'>;
   readonly #log: Logger;
   readonly #timer: NodeJS.Timeout;
   readonly #isClosed: RegistryOptions['isClosed'];
@@ -26,7 +26,7 @@ export class SessionRegistry {
     this.#isClosed = isClosed;
     this.#store = store;
     this.#log = log;
-    this.#timer = setInterval(() => this.#renew(), renewEveryMs);
+    this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
   }
 
   get size(): number {
@@ -60,11 +60,13 @@ export class SessionRegistry {
   }
 
   /** A store that is away ends no call: the next round renews what lapsed. */
-  #renew(): void {
-    if (this.#sessions.size === 0) return;
-    const leases = [...this.#sessions.values()].map((session) => session.lease);
-    this.#store.renew(leases).catch((error: unknown) => {
-      this.#log.warn({ err: error, sessions: leases.length }, 'leases could not be renewed; trying again');
+  async #renew(): Promise<void> {
+    const sessions = [...this.#sessions.values()].filter((session) => !session.over);
+    if (sessions.length === 0) return;
+    await this.#store.renew(sessions.map(({ lease }) => lease)).catch((error: unknown) => {
+      this.#log.warn({ err: error, sessions: sessions.length }, 'leases could not be renewed; trying again');
     });
+    // A place that was given back meanwhile may have been taken again by its renewal.
+    for (const { over, lease } of sessions) if (over) this.#store.releasePlace(lease).catch(() => undefined);
   }
 }

@@ -51,6 +51,8 @@ export class Session {
   #state: State;
   #running = false;
   #call: MediaCall | undefined;
+  /** The media side has taken over the place. */
+  #opening = false;
   #sections = 0;
 
   constructor(grant: SessionGrant, socket: ClientSocket, deps: SessionDeps) {
@@ -140,7 +142,7 @@ export class Session {
       case 'open_call':
         return this.#openCall();
       case 'close_call':
-        return this.#call?.close();
+        return this.#closeCall();
       case 'accept':
         return this.#accept(effect.offerId, effect.sdp);
       case 'change':
@@ -168,6 +170,7 @@ export class Session {
   }
 
   #openCall(): void {
+    this.#opening = true;
     const spec: CallSpec = { ...this.#grant.call, sessionId: this.id, remainingMs: this.#remainingMs() };
     this.#deps.media.open(spec, this.#grant.place, this.#listener()).then(
       (call) => {
@@ -177,6 +180,12 @@ export class Session {
       },
       (cause) => this.dispatch({ type: 'open_failed', error: this.#known(cause) }),
     );
+  }
+
+  /** A call that is still being opened is closed when it is there. */
+  #closeCall(): void {
+    if (this.#opening) this.#call?.close();
+    else this.#grant.place.release();
   }
 
   #listener(): CallListener {
