@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { RedisTokenStore } from '../../src/tokens/redis-store.ts';
 import { startCluster, TestRedis } from '../support/redis.ts';
+import { describeLifecycle } from './lifecycle-contract.ts';
 import { describeTokenStore, newToken, TEST_LEASE_MS } from './store-contract.ts';
 
 const silent = { warn: () => undefined };
@@ -123,6 +124,7 @@ describe('a six-node Cluster', () => {
     'a six-node Cluster',
     () => new RedisTokenStore(cluster.url, { log: silent, leaseMs: TEST_LEASE_MS, tickMs: 100 }),
   );
+  describeLifecycle('a six-node Cluster', () => new RedisTokenStore(cluster.url, { log: silent, tickMs: 100 }));
 
   test('spreads its tokens and renews leases on every shard', async () => {
     const store = openStore(cluster.url, TEST_LEASE_MS);
