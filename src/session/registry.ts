@@ -5,19 +5,25 @@ import type { TokenStore } from '../tokens/store.ts';
 import type { Session } from './session.ts';
 
 export interface RegistryOptions {
-  store: Pick<TokenStore, 'renew' | 'releasePlace'>;
+  store: Pick<TokenStore, 'renew' | 'releasePlace' | 'onRevoked'>;
   log: Logger;
   renewEveryMs: number;
   /** Whether the flow behind the endpoint ends its sessions now. */
   isClosed(endpoint: Endpoint): boolean;
 }
 
+/** How many sessions that were revoked before they were added are remembered, here or wherever they are. */
+const MAX_REVOKED = 1000;
+
 /** The sessions of this process, and the one timer that keeps their leases. */
 export class SessionRegistry {
   readonly #sessions = new Map<string, Session>();
-  readonly #store: Pick<TokenStore, 'renew' | 'releasePlace'>;
+  /** Revoked before they were added, here or elsewhere. */
+  readonly #revoked = new Set<string>();
+  readonly #store: RegistryOptions['store'];
   readonly #log: Logger;
   readonly #timer: NodeJS.Timeout;
+  readonly #unlisten: () => void;
   readonly #isClosed: RegistryOptions['isClosed'];
   readonly #empty = Promise.withResolvers<void>();
   #closing: EndReason | undefined;
@@ -27,17 +33,19 @@ export class SessionRegistry {
     this.#store = store;
     this.#log = log;
     this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
+    this.#unlisten = store.onRevoked({ revoked: (id) => this.#endRevoked(id), missed: () => void this.#renew() });
   }
 
   get size(): number {
     return this.#sessions.size;
   }
 
-  /** A session whose burn was on its way when the stop came, or when its flow was closed, ends before it begins. */
+  /** A session whose burn was on its way when the stop came, its flow was closed or it was revoked ends before it begins. */
   add(session: Session): void {
     this.#sessions.set(session.id, session);
     if (this.#closing !== undefined) session.end(this.#closing);
     else if (this.#isClosed(session.endpoint)) session.end('flow_closed');
+    else if (this.#revoked.delete(session.id)) session.end('revoked');
   }
 
   /** Ends the sessions of the flows that end theirs; to be called whenever the directory may have changed. */
@@ -53,10 +61,20 @@ export class SessionRegistry {
   /** Ends all sessions, before it returns, and waits until nothing of them is left. Idempotent. */
   async close(reason: EndReason): Promise<void> {
     clearInterval(this.#timer);
+    this.#unlisten();
     this.#closing ??= reason;
     if (this.#sessions.size === 0) return;
     for (const session of this.#sessions.values()) session.end(this.#closing);
     await this.#empty.promise;
+  }
+
+  /** Announcements reach every process; that of a session whose burn is still on its way must not be lost. */
+  #endRevoked(sessionId: string): void {
+    const session = this.#sessions.get(sessionId);
+    if (session) return session.end('revoked');
+    this.#revoked.add(sessionId);
+    const [oldest] = this.#revoked;
+    if (this.#revoked.size > MAX_REVOKED && oldest !== undefined) this.#revoked.delete(oldest);
   }
 
   /** A store that is away ends no call: the next round renews what lapsed. */
