@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { type Static, Type } from 'typebox';
 
 const section = <P extends Type.TProperties>(properties: P) =>
@@ -11,6 +12,10 @@ const text = (description: string, check: (value: string) => boolean, allowed: s
   Type.Refine(Type.String({ description, ...options }), check, () => `must be ${allowed}`);
 const address = (description: string, options = {}) =>
   text(description, (value) => /^[0-9A-Za-z:._%-]{1,253}$/.test(value), 'an IP address or host name', options);
+
+/** 127.0.0.0/8, ::1 or localhost (RFC 6761 section 6.3). */
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 
 export const REDIS_URL_FORMS = 'a redis://, rediss://, redis+sentinel:// or redis+cluster:// URL';
 const isRedisUrl = (value: string) => /^rediss?(\+sentinel|\+cluster)?:\/\/\S+$/.test(value);
@@ -26,6 +31,33 @@ function isPublicUrl(value: string): boolean {
   if (url === null || !['http:', 'https:'].includes(url.protocol)) return false;
   return !(url.username || url.password || url.search || url.hash);
 }
+
+const isJwksUrl = (value: string): boolean => {
+  const url = URL.parse(value);
+  if (url === null || url.username || url.password || url.hash) return false;
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[|\]$/g, '')));
+};
+
+const Issuer = Type.Object(
+  {
+    iss: Type.String({ minLength: 1, maxLength: 256, description: 'iss of its tokens, exactly.' }),
+    jwks_url: Type.Optional(
+      text(
+        'Address of its JWK set.',
+        isJwksUrl,
+        'an https:// URL without user and fragment (http:// on loopback only)',
+      ),
+    ),
+    jwks_file: optionalText('Path of its JWK set, in place of an address.'),
+    teams: Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+      minItems: 1,
+      maxItems: 10_000,
+      uniqueItems: true,
+      description: 'Teams that it may speak for.',
+    }),
+  },
+  { additionalProperties: false },
+);
 
 /** Every setting with its default and meaning. `config/callgate.yaml` explains the same keys to people. */
 export const ConfigSchema = section({
@@ -72,6 +104,11 @@ export const ConfigSchema = section({
       default: 60,
       description: 'ttl_seconds when the mint names none.',
     }),
+  }),
+  issuers: Type.Array(Issuer, {
+    maxItems: 32,
+    default: [],
+    description: 'Platforms whose call tokens are taken beside our own.',
   }),
   admission: section({
     headers_timeout_ms: ms(5000, 'Request headers must have arrived by then.'),

@@ -1,13 +1,13 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-import { type Config, ConfigSchema, PORT_RANGE, REDIS_URL_FORMS } from './config-schema.ts';
-import { ConfigError, fitSchema, type Path, readYamlFile } from './yaml-file.ts';
+import { type Config, ConfigSchema, isLoopback, PORT_RANGE, REDIS_URL_FORMS } from './config-schema.ts';
+import { ConfigError, fitSchema, type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
 
 export type { Config };
+export { isLoopback };
 
 const READABLE = { mode: constants.R_OK, allowed: 'the path of a readable file' };
 
@@ -81,14 +81,30 @@ function fromFile(named: string | undefined): { settings: unknown; mistakes: str
   }
   const file = readYamlFile(path);
   const settings: unknown = fitSchema(file, ConfigSchema);
-  for (const { path: key, mode, allowed } of FILES) {
+  const issuers = listOf(Value.Pointer.Get(settings, '/issuers'));
+  const jwksFiles = issuers.map((_, i) => ({ path: ['issuers', i, 'jwks_file'], ...READABLE }));
+  for (const { path: key, mode, allowed } of [...FILES, ...jwksFiles]) {
     const named = Value.Pointer.Get(settings, pointer(key));
     if (typeof named !== 'string') continue;
     const absolute = resolve(dirname(path), named);
     if (isAccessible(absolute, mode)) set(settings, key, absolute);
     else file.mistake(key, `must be ${allowed}`);
   }
+  checkIssuers(file, issuers, Value.Pointer.Get(settings, '/tokens/issuer'));
   return { settings, mistakes: file.mistakes() };
+}
+
+/** Each issuer has one name that nobody else has, and one place for its keys. */
+function checkIssuers(file: YamlFile, issuers: readonly Loose[], own: unknown): void {
+  const names = new Set([own]);
+  for (const [i, { iss, jwks_url, jwks_file }] of issuers.entries()) {
+    if (names.has(iss))
+      file.mistake(['issuers', i, 'iss'], 'is the name of another issuer, or our own (tokens.issuer)');
+    names.add(iss);
+    if ((jwks_url === undefined) === (jwks_file === undefined)) {
+      file.mistake(['issuers', i], 'must have one of jwks_url and jwks_file');
+    }
+  }
 }
 
 /** Lays the variables over the settings; returns what is wrong with them, by name. */
@@ -127,9 +143,11 @@ function contradictions({ http, redis_url, tenants, tokens }: Config, demo: bool
   return mistakes;
 }
 
-/** 127.0.0.0/8, ::1 or localhost (RFC 6761 section 6.3). */
-export const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+/** Something of the file whose own mistakes, if any, are noted already. */
+type Loose = Readonly<Record<string, unknown>>;
+
+const listOf = (list: unknown): Loose[] =>
+  Array.isArray(list) ? list.map((item: unknown) => (typeof item === 'object' ? (item as Loose) : {})) : [];
 
 const pointer = (path: Path): string => path.map((part) => `/${part}`).join('');
 

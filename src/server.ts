@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
@@ -19,6 +20,7 @@ import { Metrics } from './telemetry/metrics.ts';
 import { startMetricsServer } from './telemetry/metrics-server.ts';
 import { Finisher } from './tokens/finisher.ts';
 import { newTokenId } from './tokens/ids.ts';
+import { Issuers } from './tokens/issuers/issuers.ts';
 import { ephemeralSigningKeys, loadSigningKeys, publicKeySet } from './tokens/keys.ts';
 import { MemoryTokenStore } from './tokens/memory-store.ts';
 import { RedisTokenStore } from './tokens/redis-store.ts';
@@ -46,6 +48,12 @@ export interface RunningServer {
   /** Ends all sessions and frees everything; resolves when nothing is left. */
   close(): Promise<void>;
 }
+
+/**
+ * A token minted elsewhere in the second in which the store began is refused, because `iat` tells no more than the second.
+ * A server that is up takes all that are issued from then on.
+ */
+const nextSecond = (): Promise<void> => sleep(1000 - (Date.now() % 1000));
 
 /** How long a stop waits for ends that the store has not taken yet. */
 const FINISH_AT_STOP_MS = 3000;
@@ -110,10 +118,10 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     storeReady: () => store.ready,
     mediaReady: () => media.ready,
   });
-  const verify = createVerifier(keys, {
-    issuer: config.tokens.issuer,
-    leewaySeconds: config.tokens.leeway_seconds,
-  });
+  const leewaySeconds = config.tokens.leeway_seconds;
+  const issuers = new Issuers(config.issuers, { leewaySeconds, log });
+  owned.defer(() => issuers.close());
+  const verify = issuers.beside(createVerifier(keys, { issuer: config.tokens.issuer, leewaySeconds }));
   const admission = new Admission({ directory, store, media, verify: (token) => verify(token, Date.now()) });
   const createSession = sessionMaker({ config, log, store, finisher, media, registry, metrics });
   const gateway: Gateway = new Gateway({
@@ -136,6 +144,8 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     metrics.directoryRead(outcome);
     registry.endClosed();
   });
+  void issuers.reload();
+  if (config.issuers.length > 0) await nextSecond();
   await app.listen({ host: config.http.host, port: config.http.port });
   const { address, port, family } = app.server.address() as AddressInfo;
   const metricsServer = await startMetricsServer(metrics, config.http.metrics_host, metricsPorts(config, port));
@@ -147,7 +157,9 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     url,
     metricsUrl: metricsServer.url,
     demoKey: demoKey?.key,
-    reload: () => directory.reload(),
+    reload: async () => {
+      await Promise.all([directory.reload(), issuers.reload()]);
+    },
     held: () => ({ sessions: registry.size, sockets: gateway.sockets, calls: pool.calls }),
     close: async () => {
       // Before anything else is waited for: the workers end of the same signal when it went to the process group.
@@ -171,7 +183,7 @@ async function openKeys(config: Config, log: Logger) {
 }
 
 function openStore(config: Config, log: Logger): TokenStore {
-  if (config.redis_url) return new RedisTokenStore(config.redis_url, { log });
+  if (config.redis_url) return new RedisTokenStore(config.redis_url, { log, fences: config.issuers.length > 0 });
   log.info('no Redis is configured: tokens are kept in memory, for this process alone');
   return new MemoryTokenStore();
 }

@@ -7,14 +7,14 @@ import type { CallErrorCode } from '../protocol/codes.ts';
 import type { StartMessage } from '../protocol/messages.ts';
 import type { SessionGrant } from '../session/session.ts';
 import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
-import type { Lease, TokenStore } from '../tokens/store.ts';
+import type { Birth, Lease, TokenStore } from '../tokens/store.ts';
 import { originAllowed } from './origin.ts';
 
 export interface AdmissionDeps {
   directory: DirectorySource;
   store: TokenStore;
   media: MediaPlane;
-  /** Rejects with `token_invalid` or `token_expired`. */
+  /** Rejects with `token_invalid`, `token_expired` or `unavailable`. */
   verify(token: string): Promise<CallTokenClaims>;
 }
 
@@ -36,10 +36,12 @@ export class Admission {
     const endpoint = this.#check(start, claims, origin);
     const sessionId = `sess_${randomBytes(16).toString('hex')}`;
     const lease: Lease = { tokenId: claims.id, endpointId: endpoint.id, sessionId };
-    const place = await this.#reserve(endpoint, lease);
+    const birth = birthOf(claims, endpoint);
+    const place = await this.#reserve(endpoint, lease, birth);
     try {
       if (gone()) return this.#release(place, lease);
-      const { remainingMs, expiresAt } = await this.#burn(lease);
+      this.#checkCallable(endpoint, claims);
+      const { remainingMs, expiresAt } = await this.#burn(lease, birth);
       const bound = claims.fingerprint === undefined ? {} : { fingerprint: claims.fingerprint };
       const call = { endpoint, media: start.media ?? {}, ...bound };
       return { lease, remainingMs, expiresAt, call, place, ticket: randomBytes(32).toString('base64url') };
@@ -51,16 +53,21 @@ export class Admission {
 
   #check(start: StartMessage, claims: CallTokenClaims, origin: string | undefined): Endpoint {
     if (claims.endpointId !== start.endpoint_id) throw unspent('endpoint_mismatch');
-    const { current } = this.#deps.directory;
-    const endpoint = current.endpoint(claims.endpointId);
-    if (!endpoint || callability(current, endpoint.id, claims.team) !== 'ok') throw unspent('endpoint_unavailable');
+    const endpoint = this.#deps.directory.current.endpoint(claims.endpointId);
+    if (!endpoint) throw unspent('endpoint_unavailable');
+    this.#checkCallable(endpoint, claims);
     if (!originAllowed(origin, endpoint.allowedOrigins)) throw unspent('origin_denied');
     if (claims.fingerprint !== undefined && !shows(start, claims.fingerprint)) throw unspent('fingerprint_mismatch');
     return endpoint;
   }
 
+  /** Looked at again right before the burn: the directory may have changed while places were taken. */
+  #checkCallable(endpoint: Endpoint, { team }: CallTokenClaims): void {
+    if (callability(this.#deps.directory.current, endpoint.id, team) !== 'ok') throw unspent('endpoint_unavailable');
+  }
+
   /** A place on the media side and one at the endpoint, both or none. Whatever is refused here, nothing was burned. */
-  async #reserve(endpoint: Endpoint, lease: Lease): Promise<MediaPlace> {
+  async #reserve(endpoint: Endpoint, lease: Lease, birth: Birth | undefined): Promise<MediaPlace> {
     const { endpointId, sessionId, tokenId } = lease;
     const { media, store } = this.#deps;
     let place: MediaPlace | undefined;
@@ -71,21 +78,25 @@ export class Admission {
       return place;
     } catch (error) {
       if (place) this.#release(place, lease);
-      throw await this.#ofFull(tokenId, error);
+      throw await this.#ofFull(tokenId, birth, error);
     }
   }
 
   /** Where all places are taken the presenter learns what the burn would have refused, if anything. */
-  async #ofFull(tokenId: string, error: unknown): Promise<unknown> {
+  async #ofFull(tokenId: string, birth: Birth | undefined, error: unknown): Promise<unknown> {
     if (!isCode(error, 'at_capacity')) return isCode(error, 'unavailable') ? unspent('unavailable') : error;
-    return this.#deps.store.peek(tokenId).then(
+    return this.#deps.store.peek(tokenId, birth).then(
       (refusal) => (refusal ? new CallgateError(refusal) : error),
       (failure: unknown) => (isCode(failure, 'unavailable') ? unspent('unavailable') : failure),
     );
   }
 
-  async #burn({ tokenId, endpointId, sessionId }: Lease): Promise<{ remainingMs: number; expiresAt: number }> {
-    const result = await this.#deps.store.burn({ id: tokenId, endpointId, sessionId });
+  async #burn(
+    { tokenId, endpointId, sessionId }: Lease,
+    birth: Birth | undefined,
+  ): Promise<{ remainingMs: number; expiresAt: number }> {
+    const token = { id: tokenId, endpointId, sessionId, ...(birth && { birth }) };
+    const result = await this.#deps.store.burn(token);
     if (!result.burned) throw new CallgateError(result.refusal);
     return result;
   }
@@ -95,6 +106,19 @@ export class Admission {
     // A place that cannot be given back is freed when its lease lapses.
     this.#deps.store.releasePlace(lease).catch(() => undefined);
   }
+}
+
+/** What the record of a token minted elsewhere is made of; undefined for our own, which have theirs. */
+function birthOf({ foreign, team, iat, exp, fingerprint }: CallTokenClaims, endpoint: Endpoint): Birth | undefined {
+  if (!foreign) return undefined;
+  const { maxDurationSeconds: limit } = endpoint;
+  return {
+    team,
+    issuedAt: Math.floor(iat * 1000),
+    expiresAt: Math.floor(exp * 1000),
+    maxDurationSeconds: Math.min(foreign.maxDurationSeconds ?? limit, limit),
+    ...(fingerprint && { fingerprint }),
+  };
 }
 
 const isCode = (error: unknown, code: CallErrorCode) => error instanceof CallgateError && error.code === code;

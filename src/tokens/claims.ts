@@ -18,6 +18,11 @@ export interface CallTokenClaims {
   team: string;
   iat: number;
   exp: number;
+  /** Present when another platform minted the token: `id` is then made from its `iss` and `jti`. */
+  foreign?: {
+    /** Longest session that it asks for; the endpoint's limit holds as well. */
+    maxDurationSeconds?: number;
+  };
   /** Certificate that the token is bound to, as `sha-256 AA:BB:…` (`cnf`, RFC 8705 section 3.1). */
   fingerprint?: string;
 }
@@ -31,6 +36,16 @@ const TOKEN_ID = new RegExp(`^ct_([0-9a-f]{${FAMILY_BYTES * 2}})_([0-9a-f]{${RAN
 const NAME = /^[A-Za-z0-9_.:-]{1,128}$/;
 const FINGERPRINT = /^sha-256 ([0-9a-f]{2}(?::[0-9a-f]{2}){31})$/i;
 const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/;
+
+/**
+ * Families of tokens minted elsewhere: few, because each is a partition with a fence of its own, and not those of our own
+ * tokens, which are random.
+ */
+export const FOREIGN_FAMILIES: readonly string[] = Array.from({ length: 16 }, (_, partition) =>
+  partition.toString(16).padStart(FAMILY_BYTES * 2, '0'),
+);
+
+export const isForeignId = (id: string): boolean => FOREIGN_FAMILIES.includes(parseTokenId(id)?.family ?? '');
 
 export const formatTokenId = ({ family, random }: TokenId): string => `ct_${family}_${random}`;
 

@@ -31,6 +31,8 @@ export class KeySetError extends Error {
 }
 
 const MAX_KEYS = 16;
+const MAX_PUBLISHED_KEYS = 64;
+const MAX_KID_LENGTH = 256;
 const KID = /^[A-Za-z0-9_.:=-]{1,128}$/;
 const MEMBER = /^[A-Za-z0-9_-]{43}$/;
 
@@ -85,6 +87,27 @@ export async function createKeySet(alg: TokenAlgorithm): Promise<{ keys: JWK[] }
 export const publicKeySet = ({ verifying }: SigningKeys): { keys: JWK[] } => ({
   keys: [...verifying.values()].map(({ publicJwk }) => publicJwk),
 });
+
+/**
+ * The keys of a JWK set that somebody else publishes, by their `kid` or else their thumbprint. What cannot verify call
+ * tokens is left out (RFC 7517 section 5), and so is a key whose private half is published.
+ * @throws KeySetError when it is no JWK set
+ */
+export async function importPublishedKeys(set: unknown): Promise<ReadonlyMap<string, VerificationKey>> {
+  const jwks = isRecord(set) && Array.isArray(set.keys) ? (set.keys as unknown[]) : undefined;
+  if (!jwks) throw new KeySetError('it is not a JWK set');
+  const keys = await Promise.all(jwks.slice(0, MAX_PUBLISHED_KEYS).map(importPublished));
+  return new Map(keys.flatMap((key): [string, VerificationKey][] => (key ? [[key.kid, key]] : [])).reverse());
+}
+
+async function importPublished(jwk: unknown): Promise<VerificationKey | undefined> {
+  if (!isRecord(jwk) || jwk.d !== undefined) return undefined;
+  // Others name their keys as they like.
+  const { kid, ...unnamed } = jwk;
+  const key = await importKey(unnamed, '').catch(() => undefined);
+  if (!key || kid === undefined) return key;
+  return typeof kid === 'string' && kid.length <= MAX_KID_LENGTH ? { ...key, kid } : undefined;
+}
 
 async function importKey(jwk: unknown, name: string): Promise<VerificationKey & { privateKey?: CryptoKey }> {
   if (!isRecord(jwk)) throw new KeySetError(`${name}: not a JWK`);

@@ -1,10 +1,12 @@
 import { CallgateError } from '../errors.ts';
-import { parseTokenId } from './claims.ts';
+import { onceIssued, refusalOfBirth } from './births.ts';
+import { isForeignId, parseTokenId } from './claims.ts';
 import { MemoryIdempotencyKeys } from './idempotency.ts';
 import { MemoryPlaces } from './memory-places.ts';
 import { MemoryMintRate } from './mint-rate.ts';
 import { refusalOf, type StoredToken, toRecord } from './record.ts';
 import {
+  type Birth,
   type BurnRefusal,
   type BurnResult,
   type CallTokenRecord,
@@ -53,6 +55,8 @@ export class MemoryTokenStore implements TokenStore {
   readonly #retentionMs: number;
   readonly #maxRecords: number;
   readonly #now: () => number;
+  /** When this store began: it has forgotten whatever was burned before. */
+  readonly #since: number;
   readonly #steady: () => number;
   readonly #sweeper: NodeJS.Timeout;
 
@@ -67,6 +71,7 @@ export class MemoryTokenStore implements TokenStore {
     this.#retentionMs = retentionMs;
     this.#maxRecords = maxRecords;
     this.#now = now;
+    this.#since = now();
     this.idempotency = new MemoryIdempotencyKeys(now);
     this.#steady = steady;
     this.#places = new MemoryPlaces(leaseMs, steady);
@@ -77,14 +82,19 @@ export class MemoryTokenStore implements TokenStore {
     if (!parseTokenId(token.id)) throw new TypeError('a token id is ct_<family>_<random>');
     if (this.#find(token.id)) throw new Error('the token id is taken');
     const { id, endpointId, team, metadata, fingerprint } = token;
-    const ttlMs = Math.round(token.ttlSeconds * 1000);
-    return this.#store(id, ttlMs, {
-      endpointId,
-      team,
-      maxDurationMs: Math.round(token.maxDurationSeconds * 1000),
-      ...(metadata && { metadata: { ...metadata } }),
-      ...(fingerprint && { fingerprint }),
-    });
+    const createdAt = this.#now();
+    const expiresAt = createdAt + Math.round(token.ttlSeconds * 1000);
+    return this.#store(
+      id,
+      { createdAt, expiresAt },
+      {
+        endpointId,
+        team,
+        maxDurationMs: Math.round(token.maxDurationSeconds * 1000),
+        ...(metadata && { metadata: { ...metadata } }),
+        ...(fingerprint && { fingerprint }),
+      },
+    );
   }
 
   async refresh({ id, successorId, ttlSeconds }: Parameters<TokenStore['refresh']>[0]): Promise<RefreshResult> {
@@ -100,7 +110,8 @@ export class MemoryTokenStore implements TokenStore {
     const { endpointId, team, maxDurationMs, metadata, fingerprint } = token;
     const ttlMs = ttlSeconds === undefined ? token.expiresAt - token.createdAt : Math.round(ttlSeconds * 1000);
     const kept = { ...(metadata && { metadata }), ...(fingerprint && { fingerprint }) };
-    const times = this.#store(successorId, ttlMs, { endpointId, team, maxDurationMs, ...kept });
+    const lives = { createdAt: now, expiresAt: now + ttlMs };
+    const times = this.#store(successorId, lives, { endpointId, team, maxDurationMs, ...kept });
     this.#revoke(token, now);
     token.successor = successorId;
     return { refreshed: true, ...times };
@@ -118,15 +129,9 @@ export class MemoryTokenStore implements TokenStore {
     return () => this.#listeners.delete(listener);
   }
 
-  async burn({
-    id,
-    endpointId,
-    sessionId,
-  }: {
-    id: string;
-    endpointId: string;
-    sessionId: string;
-  }): Promise<BurnResult> {
+  async burn({ id, endpointId, sessionId, birth }: Parameters<TokenStore['burn']>[0]): Promise<BurnResult> {
+    const refused = birth && (await onceIssued(async () => this.#bear(id, endpointId, birth)));
+    if (refused) return { burned: false, refusal: refused };
     const now = this.#now();
     const token = this.#find(id);
     if (token?.endpointId !== endpointId) return { burned: false, refusal: 'token_unknown' };
@@ -139,12 +144,13 @@ export class MemoryTokenStore implements TokenStore {
     const expiresAt = now + token.maxDurationMs;
     token.status = 'active';
     token.session = { id: sessionId, startedAt: now, expiresAt, ...this.#lease(now) };
-    token.forgetAt = expiresAt + this.#retentionMs;
+    token.forgetAt = Math.max(expiresAt, token.expiresAt) + this.#retentionMs;
     return { burned: true, remainingMs: token.maxDurationMs, startedAt: now, expiresAt };
   }
 
-  async peek(id: string): Promise<BurnRefusal | undefined> {
-    return refusalOf(this.#find(id), this.#now());
+  async peek(id: string, birth?: Birth): Promise<BurnRefusal | undefined> {
+    const [now, token] = [this.#now(), this.#find(id)];
+    return token || !birth ? refusalOf(token, now) : refusalOfBirth(birth, { now, since: this.#since });
   }
 
   async read(id: string): Promise<CallTokenRecord | undefined> {
@@ -158,7 +164,7 @@ export class MemoryTokenStore implements TokenStore {
     const endedAt = this.#now();
     token.status = 'completed';
     token.session = { ...token.session, endedAt, endReason: reason };
-    token.forgetAt = endedAt + this.#retentionMs;
+    token.forgetAt = Math.max(endedAt + this.#retentionMs, token.expiresAt);
     return true;
   }
 
@@ -211,18 +217,30 @@ export class MemoryTokenStore implements TokenStore {
 
   #store(
     id: string,
-    ttlMs: number,
+    { createdAt, expiresAt }: { createdAt: number; expiresAt: number },
     kept: Pick<StoredToken, 'endpointId' | 'team' | 'maxDurationMs' | 'metadata' | 'fingerprint'>,
   ): { createdAt: number; expiresAt: number } {
     if (this.#tokens.size >= this.#maxRecords) this.#makeRoom();
-    const createdAt = this.#now();
-    const expiresAt = createdAt + ttlMs;
     const forgetAt = expiresAt + this.#retentionMs;
     this.#tokens.set(id, { ...kept, status: 'issued', createdAt, expiresAt, fenced: false, forgetAt });
     const list = this.#lists.get(kept.team) ?? new TeamList();
     this.#lists.set(kept.team, list);
     list.add({ id, createdAt });
     return { createdAt, expiresAt };
+  }
+
+  /** Makes the record of a token minted elsewhere, unless it has one; answers what is to be refused. */
+  #bear(id: string, endpointId: string, birth: Birth): BurnRefusal | undefined | { earlyMs: number } {
+    if (!parseTokenId(id) || this.#find(id)) return undefined;
+    const now = this.#now();
+    const refusal = refusalOfBirth(birth, { now, since: this.#since });
+    if (refusal) return refusal;
+    const { team, issuedAt, expiresAt, maxDurationSeconds, fingerprint } = birth;
+    if (issuedAt > now) return { earlyMs: issuedAt - now };
+    const maxDurationMs = Math.round(maxDurationSeconds * 1000);
+    const kept = { endpointId, team, maxDurationMs, ...(fingerprint && { fingerprint }) };
+    this.#store(id, { createdAt: issuedAt, expiresAt }, kept);
+    return undefined;
   }
 
   #revoke(token: MemoryToken, now: number): void {
@@ -237,6 +255,8 @@ export class MemoryTokenStore implements TokenStore {
     const now = this.#now();
     for (const [id, token] of this.#tokens) {
       if (token.status === 'active' || refusalOf(token, now) === undefined) continue;
+      // Without its record, a token minted elsewhere would be taken again.
+      if (isForeignId(id) && now < token.expiresAt) continue;
       this.#tokens.delete(id);
       return;
     }

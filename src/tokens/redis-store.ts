@@ -1,12 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CallgateError } from '../errors.ts';
+import { onceIssued, refusalOfBirth } from './births.ts';
+import { FOREIGN_FAMILIES, parseTokenId } from './claims.ts';
 import { refusalOf, toRecord } from './record.ts';
+import { BIRTH_SCRIPTS, type BirthSteps, birthArgs } from './redis/birth-scripts.ts';
 import { RedisCaller } from './redis/caller.ts';
 import { createRedis, type RedisClient, type StoreLog } from './redis/connection.ts';
 import { checkEviction } from './redis/eviction.ts';
 import { readFields } from './redis/fields.ts';
 import { RedisIdempotencyKeys } from './redis/idempotency.ts';
-import { assertName, placesKey, tokenKey } from './redis/keys.ts';
+import { assertName, fenceKey, placesKey, tokenKey } from './redis/keys.ts';
 import { LEASE_SCRIPTS, type LeaseSteps } from './redis/lease-scripts.ts';
 import { RedisMintRate } from './redis/mint-rate.ts';
 import { Revocations } from './redis/revocations.ts';
@@ -15,6 +18,7 @@ import { SteadyClock, TICK_MS } from './redis/steady-clock.ts';
 import { RedisTeamLists } from './redis/team-list.ts';
 import { TOKEN_SCRIPTS, type TokenSteps } from './redis/token-scripts.ts';
 import {
+  type Birth,
   type BurnRefusal,
   type BurnResult,
   type CallTokenRecord,
@@ -37,6 +41,8 @@ export interface RedisStoreOptions {
   log: StoreLog;
   leaseMs?: number;
   retentionMs?: number;
+  /** Whether tokens minted elsewhere are taken: then it must be known since when the store remembers all burns. */
+  fences?: boolean;
   /** How often the steady clock ticks; a jump of the store's clock moves it by at most twice this. */
   tickMs?: number;
 }
@@ -57,7 +63,7 @@ export class RedisTokenStore implements TokenStore {
   /** @throws TypeError when the URL is of no accepted form; an absent server is only told */
   constructor(
     url: string,
-    { log, leaseMs = LEASE_MS, retentionMs = RETENTION_MS, tickMs = TICK_MS }: RedisStoreOptions,
+    { log, leaseMs = LEASE_MS, retentionMs = RETENTION_MS, fences = false, tickMs = TICK_MS }: RedisStoreOptions,
   ) {
     const client = createRedis(url, log);
     this.#client = client;
@@ -69,10 +75,10 @@ export class RedisTokenStore implements TokenStore {
     this.#revocations = new Revocations(client, log);
     this.#leaseMs = leaseMs;
     this.#retentionMs = retentionMs;
-    this.#clock = new SteadyClock(
-      (known) => this.#caller.call(() => this.#steps.callgateTick(CLOCK_KEY, tickMs * 2, known ?? '')),
-      tickMs,
-    );
+    this.#clock = new SteadyClock((known) => {
+      if (fences) this.#keepFences();
+      return this.#caller.call(() => this.#steps.callgateTick(CLOCK_KEY, tickMs * 2, known ?? ''));
+    }, tickMs);
     client.on('ready', () => {
       void this.#clock.tick();
       void checkEviction(client, log);
@@ -128,29 +134,25 @@ export class RedisTokenStore implements TokenStore {
     return this.#revocations.listen(listener);
   }
 
-  async burn(token: { id: string; endpointId: string; sessionId: string }): Promise<BurnResult> {
-    const key = tokenKey(token.id);
+  async burn({ id, endpointId, sessionId, birth }: Parameters<TokenStore['burn']>[0]): Promise<BurnResult> {
+    const key = tokenKey(id);
     if (!key) return { burned: false, refusal: 'token_unknown' };
-    assertName(token.sessionId);
+    assertName(sessionId);
+    const args = (now: number) => [endpointId, sessionId, now + this.#leaseMs, this.#leaseMs, this.#retentionMs];
     // Repeated where the outcome is unknown: the same session gets the same yes, and nobody else can have won for it.
-    const answer = await this.#withClock((now) =>
-      this.#steps.callgateBurn(
-        key,
-        token.endpointId,
-        token.sessionId,
-        now + this.#leaseMs,
-        this.#leaseMs,
-        this.#retentionMs,
-      ),
-    );
+    const answer = birth
+      ? await this.#burnForeign(id, key, birth, args)
+      : await this.#withClock((now) => this.#steps.callgateBurn(key, ...args(now)));
     if (typeof answer === 'string') return { burned: false, refusal: answer };
     const [remainingMs, startedAt, expiresAt] = answer;
     return { burned: true, remainingMs, startedAt, expiresAt };
   }
 
-  async peek(id: string): Promise<BurnRefusal | undefined> {
+  async peek(id: string, birth?: Birth): Promise<BurnRefusal | undefined> {
     const found = await this.#find(id);
-    return refusalOf(found?.token, found?.now ?? 0);
+    if (found || !birth) return refusalOf(found?.token, found?.now ?? 0);
+    const [now, since] = await this.#caller.call(() => this.#steps.callgateFence(fenceKey(familyOf(id))));
+    return refusalOfBirth(birth, { now, since });
   }
 
   async read(id: string): Promise<CallTokenRecord | undefined> {
@@ -219,6 +221,26 @@ export class RedisTokenStore implements TokenStore {
     if (renewed === 2) this.#revocations.tell(sessionId);
   }
 
+  async #burnForeign(id: string, key: string, birth: Birth, args: (now: number) => (string | number)[]) {
+    assertName(birth.team);
+    const fence = fenceKey(familyOf(id));
+    const answer = await onceIssued(async () => {
+      const step = (now: number) => this.#steps.callgateBirth(key, fence, ...args(now), ...birthArgs(birth));
+      const reply = await this.#withClock(step);
+      return typeof reply === 'string' || reply.length === 3 ? reply : { earlyMs: reply[0] };
+    });
+    // Never rejects, and nobody has to wait for it.
+    if (typeof answer !== 'string') void this.#lists.add(birth.team, { id, createdAt: birth.issuedAt });
+    return answer;
+  }
+
+  // In time, so that a token issued after a life of the store began is not the first to ask when that was.
+  #keepFences(): void {
+    for (const family of FOREIGN_FAMILIES) {
+      this.#caller.call(() => this.#steps.callgateFence(fenceKey(family))).catch(() => undefined);
+    }
+  }
+
   async #find(id: string) {
     const key = tokenKey(id);
     if (!key) return undefined;
@@ -245,11 +267,17 @@ export class RedisTokenStore implements TokenStore {
   }
 }
 
-type Steps = RedisClient & TokenSteps & LeaseSteps & SideSteps;
+type Steps = RedisClient & TokenSteps & LeaseSteps & SideSteps & BirthSteps;
+
+/** Steps that touch two keys, on one slot. */
+const TWO_KEYS = new Set(['callgateRefresh', 'callgateBirth']);
+
+const familyOf = (id: string): string => parseTokenId(id)?.family ?? '';
 
 const defineSteps = (client: RedisClient): Steps => {
-  for (const [name, lua] of Object.entries({ ...TOKEN_SCRIPTS, ...LEASE_SCRIPTS, ...SIDE_SCRIPTS })) {
-    client.defineCommand(name, { numberOfKeys: name === 'callgateRefresh' ? 2 : 1, lua });
+  const scripts = { ...TOKEN_SCRIPTS, ...LEASE_SCRIPTS, ...SIDE_SCRIPTS, ...BIRTH_SCRIPTS };
+  for (const [name, lua] of Object.entries(scripts)) {
+    client.defineCommand(name, { numberOfKeys: TWO_KEYS.has(name) ? 2 : 1, lua });
   }
   return client as unknown as Steps;
 };

@@ -28,6 +28,15 @@ export interface CallTokenRecord extends NewCallToken {
   session?: { id: string; startedAt: number; expiresAt: number; endedAt?: number; endReason?: EndReason };
 }
 
+/** What a token minted elsewhere says of itself; it has no record before its burn, which makes one. */
+export interface Birth {
+  team: string;
+  issuedAt: number;
+  expiresAt: number;
+  maxDurationSeconds: number;
+  fingerprint?: string;
+}
+
 export type BurnRefusal = 'token_unknown' | 'token_used' | 'token_revoked' | 'token_expired';
 
 export type BurnResult =
@@ -83,10 +92,13 @@ export interface TokenStore {
   /**
    * The atomic step from `issued` to `active`. Exactly one session ever wins; asked again for the same session while it
    * is active, the answer is the same yes with what then remains. A token of another endpoint is `token_unknown`.
+   *
+   * With `birth`, a token without a record gets one and is active at once. One that was issued before the store's present
+   * life began may have been burned in an earlier one, and is `token_unknown`.
    */
-  burn(token: { id: string; endpointId: string; sessionId: string }): Promise<BurnResult>;
+  burn(token: { id: string; endpointId: string; sessionId: string; birth?: Birth }): Promise<BurnResult>;
   /** What a burn by a new session would refuse at this moment, without burning. */
-  peek(id: string): Promise<BurnRefusal | undefined>;
+  peek(id: string, birth?: Birth): Promise<BurnRefusal | undefined>;
   read(id: string): Promise<CallTokenRecord | undefined>;
   /** Stores how the session ended; false when that session does not hold the token or has already ended. */
   finish(end: { id: string; sessionId: string; reason: EndReason }): Promise<boolean>;

@@ -2,18 +2,32 @@ import { type CryptoKey, errors, type JWTHeaderParameters, type JWTPayload, jwtV
 import { CallgateError } from '../errors.ts';
 import { MAX_TOKEN_LENGTH } from '../protocol/messages.ts';
 import { type CallTokenClaims, readPayload, TOKEN_ALGORITHMS, TOKEN_AUDIENCE, TOKEN_TYPE } from './claims.ts';
-import type { SigningKeys } from './keys.ts';
+import type { SigningKeys, VerificationKey } from './keys.ts';
 
 /**
  * Checks a token at `now` (epoch milliseconds) and returns what it says.
- * Rejects with `CallgateError`: `token_invalid` before `token_expired`, so that only a genuine token can be expired.
+ * Rejects with `CallgateError`: `token_invalid` before `token_expired`, so that only a genuine token can be expired; or
+ * `unavailable`, retryable, while the key of another issuer cannot be looked up.
  */
 export type VerifyToken = (token: string, now: number) => Promise<CallTokenClaims>;
 
-export function createVerifier(
+/** What the tokens of one issuer have to be. */
+export interface JwtRules {
+  issuer: string;
+  leewaySeconds: number;
+  /** The key of a `kid`; undefined when there certainly is none. May reject with `CallgateError`. */
+  find: (kid: string) => VerificationKey | undefined | Promise<VerificationKey | undefined>;
+  /** The claims of a payload whose signature, `iss` and `aud` are good; undefined when they are not right. */
+  read: (payload: JWTPayload, at: { now: number; leeway: number }) => CallTokenClaims | undefined;
+}
+
+/** A verifier of the tokens that this server signs. */
+export const createVerifier = (
   { verifying }: SigningKeys,
   { issuer, leewaySeconds }: { issuer: string; leewaySeconds: number },
-): VerifyToken {
+): VerifyToken => jwtVerifier({ issuer, leewaySeconds, find: (kid) => verifying.get(kid), read: readPayload });
+
+export function jwtVerifier({ issuer, leewaySeconds, find, read }: JwtRules): VerifyToken {
   const options = {
     algorithms: [...TOKEN_ALGORITHMS],
     typ: TOKEN_TYPE,
@@ -23,8 +37,8 @@ export function createVerifier(
     clockTolerance: leewaySeconds,
   };
   // RFC 8725 section 3.1: a key works with its own algorithm only. Keys never come from the header.
-  const keyOf = ({ kid, alg }: JWTHeaderParameters): CryptoKey => {
-    const key = kid === undefined ? undefined : verifying.get(kid);
+  const keyOf = async ({ kid, alg }: JWTHeaderParameters): Promise<CryptoKey> => {
+    const key = typeof kid === 'string' ? await find(kid) : undefined;
     if (!key || key.alg !== alg) throw new errors.JWKSNoMatchingKey();
     return key.publicKey;
   };
@@ -35,7 +49,7 @@ export function createVerifier(
       (result) => ({ payload: result.payload, expired: false }),
       payloadOfExpired,
     );
-    const claims = readPayload(payload, { now: now / 1000, leeway: leewaySeconds });
+    const claims = read(payload, { now: now / 1000, leeway: leewaySeconds });
     if (!claims) throw new CallgateError('token_invalid');
     if (expired) throw new CallgateError('token_expired');
     return claims;
@@ -45,5 +59,5 @@ export function createVerifier(
 // An expired token is genuine in every other way that jose looks at; the rest of its claims is still to be read.
 function payloadOfExpired(error: unknown): { payload: JWTPayload; expired: true } {
   if (error instanceof errors.JWTExpired) return { payload: error.payload, expired: true };
-  throw new CallgateError('token_invalid');
+  throw error instanceof CallgateError ? error : new CallgateError('token_invalid');
 }

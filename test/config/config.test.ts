@@ -154,6 +154,42 @@ describe('the file', () => {
       'media:\n  rtc_ports: 2-1',
       'c.yaml:2:14: media.rtc_ports: must be one range min-max of ports',
     ],
+    [
+      'an issuer without keys',
+      'issuers: [{ iss: a, teams: [t] }]',
+      'c.yaml:1:11: issuers[0]: must have one of jwks_url',
+    ],
+    [
+      'an issuer with two places for its keys',
+      'issuers:\n  - { iss: a, teams: [t], jwks_url: "https://a", jwks_file: c.yaml }',
+      'c.yaml:2:5: issuers[0]: must have one of jwks_url',
+    ],
+    [
+      'keys over plain HTTP',
+      'issuers: [{ iss: a, teams: [t], jwks_url: "http://a.example" }]',
+      'c.yaml:1:43: issuers[0].jwks_url: must be an https:// URL',
+    ],
+    [
+      'an issuer of our own name',
+      'issuers: [{ iss: callgate, teams: [t], jwks_url: "https://a" }]',
+      'c.yaml:1:18: issuers[0].iss: is the name of another issuer',
+    ],
+    [
+      'two issuers of one name',
+      'issuers: [{ iss: a, teams: [t], jwks_url: "https://a" }, { iss: a, teams: [u], jwks_url: "https://b" }]',
+      'c.yaml:1:65: issuers[1].iss: is the name of another issuer',
+    ],
+    [
+      'an issuer that speaks for nobody',
+      'issuers: [{ iss: a, teams: [], jwks_url: "https://a" }]',
+      'c.yaml:1:28: issuers[0].teams: must not have fewer than 1 items',
+    ],
+    [
+      'a key file that is not there',
+      'issuers: [{ iss: a, teams: [t], jwks_file: no.json }]',
+      'c.yaml:1:44: issuers[0].jwks_file: must be the path of a readable file',
+    ],
+    ['issuers that are none', 'issuers: [null, 5]', 'c.yaml:1:11: issuers[0]: '],
     ['a bad URL', 'http:\n  public_url: ftp://x', 'c.yaml:2:15: http.public_url: must be an http:// or https:// URL'],
     ['a file that is not there', 'tenants: no.yaml', 'c.yaml:1:10: tenants: must be the path of a readable file'],
     ['an unfinished flow', 'roles: [', 'c.yaml:1:9: Flow sequence in block collection must be sufficiently indented'],

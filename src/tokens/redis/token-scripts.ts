@@ -73,7 +73,7 @@ if status == 'issued' then
   local remaining = tonumber(token[5])
   redis.call('HSET', KEYS[1], 'status', 'active', 'session', ARGV[2], 'started', now, 'ends', now + remaining,
     'lease', ARGV[3], 'lapses', now + ARGV[4])
-  redis.call('PEXPIRE', KEYS[1], remaining + ARGV[5])
+  redis.call('PEXPIRE', KEYS[1], math.max(remaining, token[4] - now) + ARGV[5])
   return {remaining, now, now + remaining}
 end
 if status == 'revoked' then return 'token_revoked' end
@@ -89,12 +89,15 @@ local fields = redis.call('HGETALL', KEYS[1])
 if #fields == 0 then return false end
 return {now, replid(), fields}`;
 
-/** ARGV: session, reason, retention ms. Answers 1 when that session held the token. */
+/**
+ * ARGV: session, reason, retention ms. Answers 1 when that session held the token. The record of a token minted elsewhere
+ * is all that says it was used, so no record goes before its token has expired.
+ */
 const FINISH = `${NOW}
-local token = redis.call('HMGET', KEYS[1], 'status', 'session')
+local token = redis.call('HMGET', KEYS[1], 'status', 'session', 'expires')
 if token[1] ~= 'active' or token[2] ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'status', 'completed', 'ended', now, 'reason', ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PEXPIRE', KEYS[1], math.max(ARGV[3], token[3] - now))
 return 1`;
 
 /**
