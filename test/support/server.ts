@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DestinationStream } from 'pino';
+import { type CallgateClient, createClient, type MintedToken, type TokenRecord } from '../../src/backend/index.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { createApiKey } from '../../src/mint/api-keys.ts';
 import { type RunningServer, startServer } from '../../src/server.ts';
@@ -25,12 +26,7 @@ export interface TestServerOptions {
   log?: { level: string; destination: DestinationStream };
 }
 
-export interface MintedToken {
-  id: string;
-  token: string;
-  endpoint_id: string;
-  ws_url: string;
-}
+export type { MintedToken };
 
 const ENDPOINTS = `
       - { id: ep_echo, flow: flow_a, webrtc: true, target: { kind: echo }, media: { audio: true, video: true }, max_sessions: 100000 }
@@ -45,6 +41,8 @@ const ENDPOINTS = `
 export class TestServer {
   readonly running: RunningServer;
   readonly apiKey: string;
+  /** What the team's backend may do. */
+  readonly backend: CallgateClient;
   readonly keysFile: string;
   readonly #folder: string;
 
@@ -72,6 +70,7 @@ export class TestServer {
   private constructor(running: RunningServer, apiKey: string, keysFile: string, folder: string) {
     this.running = running;
     this.apiKey = apiKey;
+    this.backend = createClient({ url: running.url, apiKey });
     this.keysFile = keysFile;
     this.#folder = folder;
   }
@@ -80,14 +79,12 @@ export class TestServer {
     return `${this.running.url.replace('http', 'ws')}/v1/connect`;
   }
 
-  async mint(endpointId: string, more: Record<string, unknown> = {}): Promise<MintedToken> {
-    const response = await this.api('POST', '', { endpoint_id: endpointId, ...more });
-    if (response.status !== 201) throw new Error(`mint answered ${response.status}: ${await response.text()}`);
-    return (await response.json()) as MintedToken;
+  mint(endpointId: string, more: Record<string, unknown> = {}): Promise<MintedToken> {
+    return this.backend.mint({ endpoint_id: endpointId, ...more });
   }
 
-  async read(id: string): Promise<{ status: string; session?: { id: string; end_reason: string | null } }> {
-    return (await (await this.api('GET', `/${id}`)).json()) as Awaited<ReturnType<TestServer['read']>>;
+  read(id: string): Promise<TokenRecord> {
+    return this.backend.read(id);
   }
 
   api(method: string, path: string, body?: unknown): Promise<Response> {
