@@ -22,7 +22,7 @@ export async function collectPage(
   let last = after;
   for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; ) {
     // One more than the page takes, to know whether there is more.
-    const count = filtered ? BATCH : limit - records.length + 1;
+    const count = filtered || lookedAt > 0 ? BATCH : limit + 1;
     const entries = await next(last, count);
     for (const { position, record } of entries) {
       if (records.length === limit) return { records, next: last };
