@@ -121,6 +121,9 @@ export const ConfigSchema = section({
     ping_interval_ms: ms(15_000, 'A socket that has not answered the last ping by the next is lost.'),
     max_buffered_bytes: count(1_048_576, 'A socket with more than this unsent is lost.'),
   }),
+  audit: section({
+    stream_max_length: count(100_000, 'Events that the Redis Stream callgate:audit keeps, about.'),
+  }),
   session: section({
     answer_timeout_ms: ms(10_000, 'The first offer must be answered by then.'),
     connect_timeout_ms: ms(25_000, 'From the burn to live; nothing extends it.'),

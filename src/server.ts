@@ -7,6 +7,7 @@ import type { Config } from './config.ts';
 import { endsSessions } from './directory/callability.ts';
 import { openDirectory } from './directory/open.ts';
 import { Admission } from './gateway/admission.ts';
+import type { Asker } from './gateway/connection.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { LocalMedia } from './media/plane.ts';
 import { parsePortRange } from './media/ports.ts';
@@ -16,6 +17,7 @@ import { createApiKey } from './mint/api-keys.ts';
 import { routerCodecs } from './sdp/codecs.ts';
 import { SessionRegistry } from './session/registry.ts';
 import { type ClientSocket, Session, type SessionGrant } from './session/session.ts';
+import { Audit } from './telemetry/audit.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { startMetricsServer } from './telemetry/metrics-server.ts';
 import { Finisher } from './tokens/finisher.ts';
@@ -77,6 +79,13 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
   const directory = openDirectory(config, log, demoKey?.sha256);
   owned.defer(() => directory.close());
   const keys = await openKeys(config, log);
+  const audit = new Audit({
+    log,
+    redisUrl: config.redis_url,
+    maxLength: config.audit.stream_max_length,
+    onDropped: () => metrics.auditDropped(),
+  });
+  owned.defer(() => audit.close());
   const store = openStore(config, log);
   owned.defer(() => store.close());
   const finisher = new Finisher(store, log);
@@ -92,7 +101,9 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
   });
   owned.defer(() => media.close());
 
-  const readiness = () => ({ store: store.ready, media: media.ready, directory: directory.ready });
+  // A file is there from the start; what is published to a Redis may not be.
+  const published = () => (config.tenants === undefined ? { directory: directory.ready } : {});
+  const readiness = () => ({ store: store.ready, media: media.ready, ...published() });
   const app = createApi({
     config,
     demo,
@@ -102,6 +113,7 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     newTokenId,
     jwks: () => publicKeySet(keys),
     readiness,
+    audit: audit.record,
     log,
   });
   owned.defer(() => closeApi(app));
@@ -123,13 +135,16 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
   owned.defer(() => issuers.close());
   const verify = issuers.beside(createVerifier(keys, { issuer: config.tokens.issuer, leewaySeconds }));
   const admission = new Admission({ directory, store, media, verify: (token) => verify(token, Date.now()) });
-  const createSession = sessionMaker({ config, log, store, finisher, media, registry, metrics });
+  const createSession = sessionMaker({ config, log, store, finisher, media, registry, metrics, audit });
   const gateway: Gateway = new Gateway({
     config,
     log,
-    admit: (start, origin, gone) => admission.admit(start, origin, gone),
+    admit: (start, origin, watch) => admission.admit(start, origin, watch),
     createSession,
-    onRefused: (code) => metrics.started(code),
+    onRefused: (code, about) => {
+      metrics.started(code);
+      audit.record({ event: 'refusal', ...about, code });
+    },
   });
   const endSessions = () => {
     pool.retire();
@@ -211,9 +226,10 @@ interface SessionParts {
   media: LocalMedia;
   registry: SessionRegistry;
   metrics: Metrics;
+  audit: Audit;
 }
 
-function sessionMaker({ config, log, store, finisher, media, registry, metrics }: SessionParts) {
+function sessionMaker({ config, log, store, finisher, media, registry, metrics, audit }: SessionParts) {
   const { session } = config;
   const deps = {
     media,
@@ -228,14 +244,20 @@ function sessionMaker({ config, log, store, finisher, media, registry, metrics }
       settle: session.finish_wait_ms,
     },
     onLive: (_: Session, ms: number) => metrics.live(ms),
-    onEnded: (ended: Session, reason: Parameters<Metrics['ended']>[0]) => {
-      registry.remove(ended);
-      metrics.ended(reason);
-    },
   };
-  return (grant: SessionGrant, socket: ClientSocket): Session => {
-    const session = new Session(grant, socket, deps);
+  return (grant: SessionGrant, socket: ClientSocket, asker: Asker): Session => {
+    const { tokenId: token_id, endpointId: endpoint_id, sessionId: session_id } = grant.lease;
+    const about = { team: grant.call.endpoint.team, endpoint_id, token_id, session_id, ...asker };
+    const session = new Session(grant, socket, {
+      ...deps,
+      onEnded: (ended, reason) => {
+        registry.remove(ended);
+        metrics.ended(reason);
+        audit.record({ event: 'end', ...about, reason });
+      },
+    });
     metrics.started('burned');
+    audit.record({ event: 'burn', ...about });
     registry.add(session);
     session.begin();
     return session;

@@ -8,6 +8,7 @@ import type { StartMessage } from '../protocol/messages.ts';
 import type { SessionGrant } from '../session/session.ts';
 import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
 import type { Birth, Lease, TokenStore } from '../tokens/store.ts';
+import type { AdmissionWatch } from './connection.ts';
 import { originAllowed } from './origin.ts';
 
 export interface AdmissionDeps {
@@ -31,8 +32,13 @@ export class Admission {
    * left before the burn. Rejects with the first refusal in the documented order. Nothing before the burn spends the token,
    * and whatever was reserved is released on every way out but the grant.
    */
-  async admit(start: StartMessage, origin: string | undefined, gone: () => boolean): Promise<SessionGrant | undefined> {
+  async admit(
+    start: StartMessage,
+    origin: string | undefined,
+    { gone, verified }: AdmissionWatch,
+  ): Promise<SessionGrant | undefined> {
     const claims = await this.#deps.verify(start.token);
+    verified(claims);
     const endpoint = this.#check(start, claims, origin);
     const sessionId = `sess_${randomBytes(16).toString('hex')}`;
     const lease: Lease = { tokenId: claims.id, endpointId: endpoint.id, sessionId };

@@ -6,20 +6,37 @@ import { badMessage, MAX_FRAME_BYTES, maxAnswerBytes, parseClientMessage } from 
 import type { CallErrorCode } from '../protocol/codes.ts';
 import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
 import type { ClientSocket, Session, SessionGrant } from '../session/session.ts';
+import type { AuditEvent } from '../telemetry/audit.ts';
+import type { CallTokenClaims } from '../tokens/claims.ts';
 import type { PeerAddress } from './address.ts';
 import { MessageRate } from './message-rate.ts';
 
 export interface ConnectionDeps {
   admission: Config['admission'];
   log: Logger;
-  admit(start: StartMessage, origin: string | undefined, gone: () => boolean): Promise<SessionGrant | undefined>;
+  /** Whom this socket's events are about. */
+  asker: Asker;
+  admit(start: StartMessage, origin: string | undefined, watch: AdmissionWatch): Promise<SessionGrant | undefined>;
   /** Makes the session of a grant and begins it. */
-  createSession(grant: SessionGrant, socket: ClientSocket): Session;
+  createSession(grant: SessionGrant, socket: ClientSocket, asker: Asker): Session;
   /** Counts a failed presentation of this address in; false once it has had too many. */
   recordFailure(peer: PeerAddress): Promise<boolean>;
   /** Called once, when the socket has started or is closed, whichever is first. */
   onStarted(): void;
-  onRefused(code: CallErrorCode): void;
+  onRefused(code: CallErrorCode, about: Omit<AuditEvent, 'event'>): void;
+}
+
+/** The request that opened a socket, and where it came from. */
+export interface Asker {
+  request_id: string;
+  peer: string;
+}
+
+export interface AdmissionWatch {
+  /** Whether the client has left. */
+  gone(): boolean;
+  /** Told once it is sure what the token says. */
+  verified(claims: CallTokenClaims): void;
 }
 
 /** What a stranger may leave waiting while its own start is looked at. */
@@ -49,6 +66,7 @@ export class Connection implements ClientSocket {
   readonly #waiting: SessionMessage[] = [];
   #phase: 'waiting' | 'starting' | 'started' | 'closed' = 'waiting';
   #session: Session | undefined;
+  #presented: Omit<AuditEvent, 'event'> = {};
   #alive = true;
   #counted = true;
 
@@ -104,7 +122,7 @@ export class Connection implements ClientSocket {
   fail(cause: unknown): void {
     if (this.#isDone()) return;
     const error = this.#known(cause);
-    if (!this.#session) this.#deps.onRefused(error.code as CallErrorCode);
+    if (!this.#session) this.#deps.onRefused(error.code as CallErrorCode, { ...this.#deps.asker, ...this.#presented });
     this.#leave();
     this.send({ type: 'error', code: error.code as CallErrorCode, message: error.message, retryable: error.retryable });
     this.close(error.closeCode);
@@ -153,9 +171,14 @@ export class Connection implements ClientSocket {
 
   async #start(message: StartMessage): Promise<void> {
     try {
-      const grant = await this.#deps.admit(message, this.#origin, () => this.#isClosed());
+      const grant = await this.#deps.admit(message, this.#origin, {
+        gone: () => this.#isClosed(),
+        verified: ({ team, endpointId, id }) => {
+          this.#presented = { team, endpoint_id: endpointId, token_id: id };
+        },
+      });
       if (!grant) return;
-      this.#session = this.#deps.createSession(grant, this);
+      this.#session = this.#deps.createSession(grant, this, this.#deps.asker);
       if (this.#isClosed()) return this.#session.dispatch({ type: 'socket_lost' });
       this.#phase = 'started';
       this.#uncount();

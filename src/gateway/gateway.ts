@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '../config.ts';
 import { CallgateError } from '../errors.ts';
+import { newRequestId } from '../mint/request-id.ts';
 import { maxAnswerBytes } from '../protocol/codec.ts';
 import { type CallErrorCode, SUBPROTOCOL } from '../protocol/codes.ts';
 import { readEarlyStart } from '../protocol/early-start.ts';
@@ -90,7 +91,8 @@ export class Gateway {
   #accept(ws: WebSocket, request: IncomingMessage): void {
     const { admission, http } = this.#deps.config;
     const peer = peerAddress(request, http.trusted_proxies);
-    const log = this.#deps.log.child({ peer: peer.address });
+    const asker = { request_id: newRequestId(), peer: peer.address };
+    const log = this.#deps.log.child(asker);
     const counted = this.#limits.openSocket(peer);
     const crowded = this.#unstarted >= admission.max_unstarted_sockets;
     this.#unstarted += 1;
@@ -98,6 +100,7 @@ export class Gateway {
       ...this.#deps,
       admission,
       log,
+      asker,
       recordFailure: (address) => this.#limits.recordFailure(address),
       onStarted: () => {
         this.#unstarted -= 1;

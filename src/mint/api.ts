@@ -40,7 +40,7 @@ export function createApi({ log, demo, jwks, readiness, ...parts }: ApiDeps): Fa
   const { http, admission } = parts.config;
   const app = fastify({
     loggerInstance: log,
-    logController: new RequestLog(),
+    logController: new RequestLog({ requestIdLogLabel: 'request_id' }),
     genReqId: newRequestId,
     trustProxy: http.trusted_proxies > 0 && ((_address, hop) => hop < http.trusted_proxies),
     bodyLimit: MAX_BODY_BYTES,

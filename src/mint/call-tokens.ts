@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import { callability } from '../directory/callability.ts';
 import type { DirectorySource, Endpoint } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
+import type { AuditEvent } from '../telemetry/audit.ts';
 import { type CallTokenClaims, parseTokenId } from '../tokens/claims.ts';
 import type { CallTokenRecord, NewCallToken, TokenStore } from '../tokens/store.ts';
 import { type KeyedRequest, once } from './idempotency.ts';
@@ -17,6 +18,8 @@ export interface MintDeps {
   sign: (claims: CallTokenClaims) => Promise<string>;
   /** A fresh id; with a family, one of it. */
   newTokenId: (family?: string) => string;
+  /** Takes down what was done and what was refused. */
+  audit: (event: AuditEvent) => void;
   /** Where a client presents the token that this request mints. */
   wsUrl: (request: FastifyRequest) => string;
 }

@@ -5,6 +5,7 @@ import { Type } from 'typebox';
 import { isLoopback } from '../config.ts';
 import { callability } from '../directory/callability.ts';
 import { CallgateError } from '../errors.ts';
+import { asker } from './audit.ts';
 import { type MintDeps, mint, read } from './call-tokens.ts';
 import { takeJsonBodies } from './json-body.ts';
 import { onlyAllow } from './methods.ts';
@@ -41,6 +42,8 @@ export const demoRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
       const team = deps.directory.current.endpoint(request.body.endpoint_id ?? '')?.team ?? '';
       const ws_url = deps.wsUrl(request);
       const minted = await mint(deps, team, request.body);
+      const { id, endpoint_id } = minted;
+      deps.audit({ event: 'mint', ...asker(request), team, endpoint_id, token_id: id });
       return reply.code(201).send({ ...minted, ws_url });
     },
   );

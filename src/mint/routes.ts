@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiKey, Scope } from '../directory/directory.ts';
 import { CallgateError, type HttpErrorCode } from '../errors.ts';
 import { authenticate } from './api-keys.ts';
+import { asked, asker } from './audit.ts';
 import { list, type MintDeps, mint, read, refresh, revoke } from './call-tokens.ts';
 import type { KeyedRequest } from './idempotency.ts';
 import { takeJsonBodies } from './json-body.ts';
@@ -73,6 +74,7 @@ export const refusePage = ({ headers, url }: FastifyRequest): CallgateError | un
  */
 export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps) => {
   const keyOf = (request: FastifyRequest) => request.getDecorator<ApiKey>(API_KEY);
+  const who = (request: FastifyRequest) => asker(request, keyOf(request));
   const requireScope = (scope: Scope) => async (request: FastifyRequest) => {
     if (!keyOf(request).scopes.has(scope)) throw new CallgateError('scope_missing');
   };
@@ -102,10 +104,12 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
     throw new CallgateError('not_found');
   });
   // The store is asked late, but its absence is told before what comes after it in the documented order.
-  app.setErrorHandler((error) => {
+  app.setErrorHandler((error, request) => {
     const known = toCallgateError(error);
     const isEarly = BEFORE_THE_STORE.has(known.code as HttpErrorCode) || known.status >= 500;
-    throw isEarly || deps.store.ready ? known : new CallgateError('unavailable', { retryable: true });
+    const told = isEarly || deps.store.ready ? known : new CallgateError('unavailable', { retryable: true });
+    deps.audit({ event: 'refusal', ...who(request), ...asked(request), code: told.code });
+    throw told;
   });
 
   app.post(
@@ -121,6 +125,7 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
     async (request, reply) => {
       const ws_url = deps.wsUrl(request);
       const minted = await mint(deps, keyOf(request).team, request.body, keyed(request, MINT_PATH));
+      deps.audit({ event: 'mint', ...who(request), endpoint_id: minted.endpoint_id, token_id: minted.id });
       return reply.code(201).send({ ...minted, ws_url });
     },
   );
@@ -160,6 +165,7 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
     },
     async (request, reply) => {
       await revoke(deps, request.params.id, keyOf(request).team);
+      deps.audit({ event: 'revoke', ...who(request), token_id: request.params.id });
       return reply.code(204).send(null);
     },
   );
@@ -185,6 +191,8 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
       const { id } = request.params;
       const path = `${MINT_PATH}/${id}/refresh`;
       const minted = await refresh(deps, keyOf(request).team, { ...request.body, id }, keyed(request, path));
+      const { endpoint_id, id: token_id } = minted;
+      deps.audit({ event: 'refresh', ...who(request), endpoint_id, token_id, replaces: id });
       return reply.code(201).send({ ...minted, ws_url });
     },
   );

@@ -17,6 +17,7 @@ export class Metrics {
   readonly #starts: Counter<'outcome'>;
   readonly #ends: Counter<'reason'>;
   readonly #directoryReads: Counter<'outcome'>;
+  readonly #auditDropped: Counter;
   readonly #live: Histogram;
 
   constructor(gauges: Gauges) {
@@ -54,6 +55,11 @@ export class Metrics {
       labelNames: ['outcome'],
       registers,
     });
+    this.#auditDropped = new Counter({
+      name: 'callgate_audit_dropped_total',
+      help: 'Audit events that the stream could not take; the log has them.',
+      registers,
+    });
     this.#live = new Histogram({
       name: 'callgate_time_to_live_seconds',
       help: 'From the burn until ICE and DTLS are up.',
@@ -70,6 +76,10 @@ export class Metrics {
 
   directoryRead(outcome: LoadOutcome): void {
     this.#directoryReads.inc({ outcome });
+  }
+
+  auditDropped(): void {
+    this.#auditDropped.inc();
   }
 
   live(ms: number): void {

@@ -1,0 +1,95 @@
+import { createRedis, type RedisClient, reasonOf, type StoreLog } from '../tokens/redis/connection.ts';
+
+export const AUDIT_STREAM = 'callgate:audit';
+
+/** Events that wait while Redis is away; past them the newest are dropped. */
+const MAX_QUEUED = 10_000;
+const BATCH = 200;
+/** Pause after Redis has refused a batch; a connection that is lost comes back with an event of its own. */
+const RETRY_MS = 1000;
+const DRAIN_MS = 500;
+
+export interface AuditStreamOptions {
+  log: StoreLog;
+  /** Events that the stream keeps, about: Redis trims whole nodes of it. */
+  maxLength: number;
+  onDropped(): void;
+}
+
+type Entry = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Appends events to a capped Redis Stream in the order in which they happened, over a connection of its own, so that the
+ * token store never waits for them. An event whose write had no answer is written again: it may be there twice.
+ */
+export class AuditStream {
+  readonly #client: RedisClient;
+  readonly #log: StoreLog;
+  readonly #maxLength: number;
+  readonly #onDropped: () => void;
+  readonly #queue: Entry[] = [];
+  #flushing: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(url: string, { log, maxLength, onDropped }: AuditStreamOptions) {
+    this.#log = log;
+    this.#maxLength = maxLength;
+    this.#onDropped = onDropped;
+    this.#client = createRedis(url, {
+      warn: (fields) => log.warn(fields, 'the audit stream cannot be reached; events wait'),
+    });
+    this.#client.on('ready', () => this.#flush());
+  }
+
+  /** Never waits and never throws. */
+  add(entry: Entry): void {
+    if (this.#closed || this.#queue.length >= MAX_QUEUED) return this.#onDropped();
+    this.#queue.push(entry);
+    if (!this.#retry) this.#flush();
+  }
+
+  /** Takes no more; what cannot be written within half a second is dropped. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, DRAIN_MS);
+    await Promise.race([this.#flushing, late.promise]);
+    clearTimeout(timer);
+    this.#client.disconnect();
+    await this.#flushing;
+    for (const _ of this.#queue.splice(0)) this.#onDropped();
+  }
+
+  #flush(): void {
+    if (this.#flushing || this.#client.status !== 'ready') return;
+    this.#flushing = this.#drain().finally(() => {
+      this.#flushing = undefined;
+    });
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      // The events of this turn of the loop go out together.
+      await Promise.resolve();
+      while (this.#queue.length > 0 && this.#client.status === 'ready') {
+        const batch = this.#queue.slice(0, BATCH);
+        await Promise.all(batch.map((entry) => this.#append(entry)));
+        this.#queue.splice(0, batch.length);
+      }
+    } catch (error) {
+      if (this.#closed) return;
+      this.#log.warn({ reason: reasonOf(error) }, 'audit events could not be written; trying again');
+      this.#retry = setTimeout(() => {
+        this.#retry = undefined;
+        this.#flush();
+      }, RETRY_MS).unref();
+    }
+  }
+
+  #append(entry: Entry): Promise<unknown> {
+    const fields = Object.entries(entry).flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
+    return this.#client.xadd(AUDIT_STREAM, 'MAXLEN', '~', this.#maxLength, '*', ...fields);
+  }
+}
