@@ -45,8 +45,6 @@ directory
   .description('print what applying a tenants file would change; status 1 when anything would')
   .action((path: string) => tell(() => diffDirectory(loadRedisUrl(), path)));
 
-await program.parseAsync().catch(explain);
-
 async function serve(): Promise<void> {
   const { config, demo } = loadConfig();
   const log = createLog(config.log_level);
@@ -93,8 +91,9 @@ function explain(error: unknown): void {
   process.exit(1);
 }
 
-const isDefect = (error: unknown): boolean =>
-  !(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError;
+function isDefect(error: unknown): boolean {
+  return !(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError;
+}
 
 function hintFor(error: NodeJS.ErrnoException): string {
   return error.code === 'EADDRINUSE' ? '; choose another port with PORT' : '';
@@ -115,3 +114,6 @@ async function tell(command: () => Promise<Outcome>): Promise<void> {
 function print(text: string): void {
   console.log(text);
 }
+
+// Last, so that everything above is there when a command runs.
+await program.parseAsync().catch(explain);
