@@ -30,6 +30,7 @@ export class AuditStream {
   readonly #queue: Entry[] = [];
   #flushing: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
+  #empty: (() => void) | undefined;
   #closed = false;
 
   constructor(url: string, { log, maxLength, onDropped }: AuditStreamOptions) {
@@ -53,10 +54,14 @@ export class AuditStream {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, DRAIN_MS);
-    await Promise.race([this.#flushing, late.promise]);
-    clearTimeout(timer);
+    if (this.#queue.length > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#empty = resolve;
+      const timer = setTimeout(resolve, DRAIN_MS);
+      this.#flush();
+      await promise;
+      clearTimeout(timer);
+    }
     this.#client.disconnect();
     await this.#flushing;
     for (const _ of this.#queue.splice(0)) this.#onDropped();
@@ -78,6 +83,7 @@ export class AuditStream {
         await Promise.all(batch.map((entry) => this.#append(entry)));
         this.#queue.splice(0, batch.length);
       }
+      if (this.#queue.length === 0) this.#empty?.();
     } catch (error) {
       if (this.#closed) return;
       this.#log.warn({ reason: reasonOf(error) }, 'audit events could not be written; trying again');
