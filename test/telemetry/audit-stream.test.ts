@@ -32,7 +32,9 @@ describe('the audit stream', () => {
   it('is capped', async () => {
     open(100);
     for (let i = 0; i < 2000; i++) stream.add({ event: 'refusal' });
-    await stream.close();
+    stream.add({ event: 'last' });
+    const newest = () => redis.cli('XREVRANGE', AUDIT_STREAM, '+', '-', 'COUNT', '1');
+    await expect.poll(newest, { timeout: 10_000 }).toContain('last');
     expect(dropped).toBe(0);
     // Redis trims whole nodes, of 100 entries each.
     expect(await length()).toBeLessThanOrEqual(200);
