@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadConfig, loadRedisUrl } from './config.ts';
 import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './directory/commands.ts';
 import { createApiKey } from './mint/api-keys.ts';
@@ -21,10 +21,10 @@ keys
   .addOption(new Option('--alg <alg>', 'algorithm').choices(['EdDSA', 'ES256']).default('EdDSA'))
   .action(async ({ alg }: { alg: 'EdDSA' | 'ES256' }) => print(JSON.stringify(await createKeySet(alg), null, 2)));
 keys
-  .command('create <id>')
+  .command('create')
   .description('print a new API key, and the line that goes into the tenants file')
-  .action((id: string) => {
-    const { key, sha256 } = createApiKey(id);
+  .argument('<id>', 'names the key', newApiKey)
+  .action(({ id, key, sha256 }: ReturnType<typeof newApiKey>) => {
     print(`key (shown once, for your backend): ${key}`);
     print(
       `tenants file, under api_keys:       - { id: ${id}, sha256: ${sha256}, scopes: [CREATE_CALL_TOKEN, READ_CALL_TOKEN] }`,
@@ -70,6 +70,14 @@ async function serve(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
   // The demo belongs to its terminal, and ends with it; a server reads its tenants again.
   process.on('SIGHUP', (signal) => (demo ? stop(signal) : void server.reload()));
+}
+
+function newApiKey(id: string) {
+  try {
+    return { id, ...createApiKey(id) };
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 function welcome(url: string, key: string): void {

@@ -1,5 +1,6 @@
 import { isIPv4 } from 'node:net';
 import { type Static, Type } from 'typebox';
+import { parseRedisUrl } from './tokens/redis/url.ts';
 
 const section = <P extends Type.TProperties>(properties: P) =>
   Type.Object(properties, { additionalProperties: false, default: {} });
@@ -18,7 +19,14 @@ export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 
 export const REDIS_URL_FORMS = 'a redis://, rediss://, redis+sentinel:// or redis+cluster:// URL';
-const isRedisUrl = (value: string) => /^rediss?(\+sentinel|\+cluster)?:\/\/\S+$/.test(value);
+function isRedisUrl(value: string): boolean {
+  try {
+    parseRedisUrl(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 export const PORT_RANGE = 'one range min-max of ports from 1 to 65535, such as 40000-40099';
 function isPortRange(value: string): boolean {
