@@ -35,7 +35,7 @@ class Participant {
     const { tracks } = await socket.expect('tracks');
     const client = await RtcClient.answer(sdp);
     socket.send({ type: 'answer', offer_id, sdp: client.answerSdp });
-    await client.connected;
+    await expect.poll(() => socket.messages.some(({ type }) => type === 'live'), { timeout: 15_000 }).toBe(true);
     const participant = new Participant(socket, client, tracks, sdp);
     void participant.#follow();
     return participant;
@@ -86,7 +86,7 @@ const hears = (who: Participant, mid: string) => {
 };
 const directions = (sdp: string) => readOffer(sdp).sections.map(({ mid, direction }) => `${mid} ${direction}`);
 
-describe('in a room', () => {
+describe('in a room', { timeout: 60_000 }, () => {
   it('whoever is alone is told so right after the first offer', async () => {
     const { token } = await server.mint('ep_alone');
     const socket = await startCall(server.wsUrl, { endpoint_id: 'ep_alone', token });
