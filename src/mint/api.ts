@@ -8,12 +8,15 @@ import {
   fastify,
   LogController,
 } from 'fastify';
+import { operation } from '../reference/operations.ts';
+import { serveReference } from '../reference/routes.ts';
 import type { MintDeps } from './call-tokens.ts';
 import { demoRoutes } from './demo.ts';
 import { onlyAllow } from './methods.ts';
 import { refuseConnection, sendProblem, toBytes } from './problems.ts';
 import { newRequestId } from './request-id.ts';
 import { MINT_PATH, mintRoutes, refusePage } from './routes.ts';
+import { Health, KeySet, Readiness } from './schemas.ts';
 import { createWsUrl } from './ws-url.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -69,21 +72,26 @@ export function createApi({ log, demo, jwks, readiness, ...parts }: ApiDeps): Fa
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) => sendProblem({ statusCode: 404 }, request, reply));
 
+  serveReference(app, http.public_url);
   const deps: MintDeps = { ...parts, wsUrl: createWsUrl(http) };
   app.register(mintRoutes, { prefix: MINT_PATH, ...deps });
   if (demo) app.register(demoRoutes, { prefix: '/demo', ...deps });
-  statusRoutes(app, { jwks, readiness });
+  app.register(async (scope) => statusRoutes(scope, { jwks, readiness }));
   return app;
 }
 
 function statusRoutes(app: FastifyInstance, { jwks, readiness }: Pick<ApiDeps, 'jwks' | 'readiness'>): void {
-  app.get('/healthz', async () => ({ status: 'live' }));
-  app.get('/readyz', async (_request, reply) => {
+  app.get('/healthz', { schema: { ...operation('health'), response: { 200: Health } } }, async () => ({
+    status: 'live',
+  }));
+  const readySchema = { ...operation('readiness'), response: { 200: Readiness, 503: Readiness } };
+  app.get('/readyz', { schema: readySchema }, async (_request, reply) => {
     const checks = readiness();
     const isReady = Object.values(checks).every((check) => check);
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ready' : 'not_ready', checks });
   });
-  app.get('/.well-known/jwks.json', async (_request, reply) => {
+  const keySchema = { ...operation('signingKeys'), response: { 200: KeySet } };
+  app.get('/.well-known/jwks.json', { schema: keySchema }, async (_request, reply) => {
     reply.type('application/jwk-set+json').header('cache-control', 'public, max-age=300');
     return reply.send(toBytes(jwks()));
   });

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { CallgateError, HTTP_PROBLEMS, type HttpErrorCode, isCallCode, isHttpCode } from '../errors.ts';
 import { newRequestId } from './request-id.ts';
-import type { Problem } from './schemas.ts';
+import { type Problem, problemOf } from './schemas.ts';
 
 const MEDIA_TYPE = 'application/problem+json';
 
@@ -66,17 +66,10 @@ export const toBytes = (value: object): Buffer => Buffer.from(JSON.stringify(val
 
 function toProblem(error: CallgateError, requestId: string): Problem {
   const code = isHttpCode(error.code) ? error.code : 'internal_error';
-  const [status, title] = HTTP_PROBLEMS[code];
+  const title = HTTP_PROBLEMS[code][1];
   // A code that the WebSocket knows too has its own sentence there, which is not a detail of this one.
   const hasDetail = error.message !== title && !isCallCode(code);
-  return {
-    type: `urn:callgate:problem:${code}`,
-    title,
-    status,
-    ...(hasDetail && { detail: error.message }),
-    code,
-    request_id: requestId,
-  };
+  return { ...problemOf(code, requestId), ...(hasDetail && { detail: error.message }) };
 }
 
 /** RFC 6750 section 3: no error is named when no credentials were sent. */

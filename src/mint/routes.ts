@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiKey, Scope } from '../directory/directory.ts';
 import { CallgateError, type HttpErrorCode } from '../errors.ts';
+import { operation } from '../reference/operations.ts';
 import { authenticate } from './api-keys.ts';
 import { asked, asker } from './audit.ts';
 import { list, type MintDeps, mint, read, refresh, revoke } from './call-tokens.ts';
@@ -117,6 +118,7 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
     {
       onRequest: mayMint,
       schema: {
+        ...operation('mintCallToken'),
         headers: IdempotencyHeaders,
         body: MintRequest,
         response: { 201: MintedToken, ...problems(...ANY, ...MINTS, 'endpoint_missing') },
@@ -141,7 +143,11 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
           throw new CallgateError('request_malformed', { message: 'limit: must be integer' });
         }
       },
-      schema: { querystring: ListQuery, response: { 200: TokenList, ...problems(...ANY) } },
+      schema: {
+        ...operation('listCallTokens'),
+        querystring: ListQuery,
+        response: { 200: TokenList, ...problems(...ANY) },
+      },
     },
     async (request) => list(deps, keyOf(request).team, request.query),
   );
@@ -151,7 +157,11 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
     '/:id',
     {
       onRequest: requireScope('READ_CALL_TOKEN'),
-      schema: { params: TokenParams, response: { 200: TokenRecord, ...problems(...ANY, 'token_not_found') } },
+      schema: {
+        ...operation('readCallToken'),
+        params: TokenParams,
+        response: { 200: TokenRecord, ...problems(...ANY, 'token_not_found') },
+      },
     },
     async (request) => read(deps, request.params.id, keyOf(request).team),
   );
@@ -161,7 +171,11 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
     {
       config: { emptyBody: true },
       onRequest: requireScope('CREATE_CALL_TOKEN'),
-      schema: { params: TokenParams, response: { 204: NoContent, ...problems(...ANY, ...BODY, 'token_not_found') } },
+      schema: {
+        ...operation('revokeCallToken'),
+        params: TokenParams,
+        response: { 204: NoContent, ...problems(...ANY, ...BODY, 'token_not_found') },
+      },
     },
     async (request, reply) => {
       await revoke(deps, request.params.id, keyOf(request).team);
@@ -180,6 +194,7 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
         if (request.body === undefined) request.body = {};
       },
       schema: {
+        ...operation('refreshCallToken'),
         params: TokenParams,
         headers: IdempotencyHeaders,
         body: RefreshRequest,
