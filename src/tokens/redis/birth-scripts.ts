@@ -3,9 +3,9 @@ import { TOKEN_SCRIPTS, type TokenSteps } from './token-scripts.ts';
 
 /**
  * The steps of tokens minted elsewhere. They have no record before their burn, so a store that has forgotten a burn would
- * take the token again. Each partition (a hash tag) therefore has a fence beside its records: the shard's
- * `master_replid`, which changes on promotion, failover and restart, and since when it has been that. Tokens issued before
- * are refused. A fence that is missing is new, or was lost with the records: then nothing from before is known either.
+ * take the token again. Each partition (a hash tag) therefore has a fence beside its records: the shard's present
+ * life and since when that lasts. A life is its `master_replid`, which changes on promotion, failover and restart, and how
+ * many keys it has evicted, a record perhaps among them. Tokens issued before are refused. A fence that is missing is new, or was lost with the records: then nothing from before is known either.
  *
  * A life that follows another one may count by another server's clock; its beginning is put a little later than now.
  */
@@ -13,11 +13,12 @@ const SINCE = (key: string) => `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
-local fence = redis.call('HMGET', ${key}, 'replid', 'since')
+local life = replid .. ' ' .. string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
+local fence = redis.call('HMGET', ${key}, 'life', 'since')
 local since = tonumber(fence[2])
-if fence[1] ~= replid or not since then
+if fence[1] ~= life or not since then
   since = since and now + 1000 or now
-  redis.call('HSET', ${key}, 'replid', replid, 'since', since)
+  redis.call('HSET', ${key}, 'life', life, 'since', since)
 end`;
 
 /** KEYS: the fence. Answers now and since when the shard remembers all burns. */

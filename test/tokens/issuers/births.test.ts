@@ -178,6 +178,16 @@ describe('a store that may have forgotten', () => {
     });
   });
 
+  test('refuses what it burned before it evicted records', () =>
+    presentAgain(async () => {
+      await own.cli('CONFIG', 'SET', 'maxmemory-policy', 'volatile-random');
+      await own.cli('CONFIG', 'SET', 'maxmemory', '1');
+      await own.cli('SET', 'any', 'thing');
+      await own.cli('CONFIG', 'SET', 'maxmemory', '0');
+      expect(await own.cli('INFO', 'stats')).toMatch(/evicted_keys:[1-9]/);
+      expect(await own.cli('KEYS', '*:fence')).not.toBe('');
+    }));
+
   test('refuses what it burned before it was emptied', () =>
     presentAgain(async () => {
       await own.cli('FLUSHALL');
