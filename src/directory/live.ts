@@ -48,8 +48,9 @@ export class CurrentDirectory implements DirectorySource {
     try {
       this.#current = read();
     } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      this.#log.error({ ...from, mistakes: error.mistakes }, `the directory is refused: ${this.#consequence()}`);
+      // Whatever a file does to its reader, the server goes on.
+      const mistakes = error instanceof ConfigError ? error.mistakes : [String(error)];
+      this.#log.error({ ...from, mistakes }, `the directory is refused: ${this.#consequence()}`);
       return this.onLoad('refused');
     }
     this.#log.info({ ...from, endpoints: this.#current.endpoints.length }, 'the directory is loaded');

@@ -80,6 +80,13 @@ describe('the directory of a file', () => {
     expect(errors).toHaveLength(1);
   });
 
+  it('survives a file that is made to break its reader', async () => {
+    await writeFile(path, '['.repeat(20_000));
+    await told(1);
+    expect(outcomes).toEqual(['refused']);
+    expect(directory.current.team('before')?.id).toBe('before');
+  });
+
   it('keeps its version while the file is away', async () => {
     await unlink(path);
     await told(1);
