@@ -52,6 +52,8 @@ export function createApi({ log, demo, jwks, readiness, ...parts }: ApiDeps): Fa
       headersTimeout: admission.headers_timeout_ms,
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
+      // Some HTTP clients offer h2c with every request; RFC 9110 section 7.8 lets a server answer as if they had not.
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
     },
     routerOptions: { maxParamLength: MAX_HEADER_BYTES },
     clientErrorHandler: refuseConnection,

@@ -118,6 +118,23 @@ describe('one server', () => {
     await socket.close();
   });
 
+  it('serves those who offer another upgrade, as HTTP clients with h2c do, as if they had not', async () => {
+    const body = JSON.stringify({ endpoint_id: 'ep_echo' });
+    const h2c =
+      'Host: 127.0.0.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
+    const mint = `Authorization: Bearer ${server.apiKey}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n`;
+    for (const [text, status] of [
+      [`GET /healthz HTTP/1.1\r\n${h2c}\r\n`, '200'],
+      [`POST /v1/call-tokens HTTP/1.1\r\n${h2c}${mint}\r\n${body}`, '201'],
+    ] as const) {
+      const client = await RawClient.connect(server.running.url);
+      client.write(text);
+      await expect.poll(() => client.text, { timeout: 10_000 }).toContain(`HTTP/1.1 ${status} `);
+      client.destroy();
+      await client.closed;
+    }
+  });
+
   it('answers a plain request on /v1/connect with a problem', async () => {
     const response = await fetch(`${server.running.url}/v1/connect`);
     expect(response.status).toBeGreaterThanOrEqual(400);
