@@ -29,7 +29,8 @@ export const frame = (publicUrl: string | undefined) => ({
       'One token, one call: your backend mints a call token, a client presents it over a WebSocket, and it buys exactly ' +
       'one WebRTC call. These are the calls for your backend; a request that carries an `Origin` is refused, because ' +
       'minting never happens in a page.\n\nEvery answer has an `X-Request-Id`. Refusals are RFC 9457 problem documents ' +
-      'with a `code` to act on. Times are RFC 3339 in UTC.',
+      'with a `code` to act on. Times are RFC 3339 in UTC. For machines all of this is at ' +
+      '[/openapi.json](/openapi.json).',
     license: { name: 'ISC', identifier: 'ISC' },
   },
   servers: [{ url: publicUrl ?? '/', description: 'This server' }],

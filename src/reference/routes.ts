@@ -17,8 +17,15 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** No key belongs into a page, and the API takes no request from one: what would ask for either is left out. */
-const STYLE = '.swagger-ui .scheme-container, .swagger-ui .authorization__btn, .topbar-wrapper > * { display: none }';
+/**
+ * No key belongs into a page, and the API takes no request from one: what would ask for either is left out, and so is
+ * what leads elsewhere or says nothing.
+ */
+const STYLE = `
+.swagger-ui .topbar, .swagger-ui .scheme-container, .swagger-ui .authorization__btn, .swagger-ui .info hgroup.main a,
+.swagger-ui .response-col_links, .swagger-ui .response-control-media-type__accept-message { display: none }
+html.dark-mode .swagger-ui .examples-select__section-label { color: #e4e6e6 }
+`;
 
 /**
  * Takes down every route that is registered from now on and has a tag; `/openapi.json` tells them, and `/docs` shows
