@@ -103,6 +103,15 @@ export class TestRedis {
     await this.#until(async () => (await this.cli('INFO', 'replication')).includes('master_link_status:up'));
   }
 
+  /** Waits until a replica has everything. Not WAIT, which answers for the writes of its own connection only. */
+  async replicated(): Promise<void> {
+    await this.#until(async () => {
+      const info = await this.cli('INFO', 'replication');
+      const offset = /^master_repl_offset:(\d+)/m.exec(info)?.[1];
+      return [...info.matchAll(/^slave\d+:.*state=online,offset=(\d+)/gm)].some(([, own]) => own === offset);
+    });
+  }
+
   async stop(): Promise<void> {
     await this.kill();
     await rm(this.#dir, { recursive: true, force: true });

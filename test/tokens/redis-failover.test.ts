@@ -69,7 +69,7 @@ test('a replica promoted without the burn makes no second winner', async () => {
   const store = openStore(master.url);
   const token = newToken();
   await store.issue(token);
-  await master.cli('WAIT', '1', '5000');
+  await master.replicated();
   // Promoted behind the master's back, which still takes the burn: the replica never hears of it.
   await replica.cli('REPLICAOF', 'NO', 'ONE');
   expect(await store.burn({ ...token, sessionId: 'sess_a' })).toMatchObject({ burned: true });
@@ -102,7 +102,7 @@ test('Sentinel: the store follows a failover by itself, and what the old master 
   const store = openStore(`redis+sentinel://127.0.0.1:${sentinel.port}/gate/0`);
   const token = newToken();
   await store.issue(token);
-  await master.cli('WAIT', '1', '5000');
+  await master.replicated();
   await master.kill();
   let fresh = newToken();
   for (let attempt = 0; attempt < 20; attempt++) {
@@ -151,7 +151,7 @@ describe('a six-node Cluster', () => {
     const store = openStore(cluster.url, TEST_LEASE_MS);
     const tokens = Array.from({ length: 30 }, () => newToken());
     await Promise.all(tokens.map((token) => store.issue(token)));
-    await cluster.nodes[0]!.cli('WAIT', '1', '2000');
+    await cluster.nodes[0]!.replicated();
     await cluster.nodes[0]!.kill();
     const results = [];
     for (const token of tokens) {
