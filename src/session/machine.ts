@@ -195,13 +195,12 @@ const timeout = (state: State, timer: TimerName, remainingMs: number): Step => {
 };
 
 const notice = (state: State, remainingMs: number): Step => {
-  const notices = state.notices.slice(1);
+  const [announced = 0, ...notices] = state.notices;
+  // A timer may fire a millisecond early; the client is never told more than what the notice stands for.
+  const left = Math.max(0, Math.round(Math.min(remainingMs, announced)));
   return [
     { ...state, notices },
-    [
-      { type: 'send', message: { type: 'expiring', expires_in_ms: Math.max(0, Math.round(remainingMs)) } },
-      ...nextNotice(notices, remainingMs),
-    ],
+    [{ type: 'send', message: { type: 'expiring', expires_in_ms: left } }, ...nextNotice(notices, remainingMs)],
   ];
 };
 
