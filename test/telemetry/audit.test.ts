@@ -90,6 +90,7 @@ describe('the audit of a server on Redis', () => {
 
   it('says the same in the log, and no secret anywhere', async () => {
     const { token } = await server.mint('ep_echo');
+    expect(await (await fetch(server.running.metricsUrl)).text()).toContain('\ncallgate_audit_dropped_total 0\n');
     const events = (entries: Entry[]) => entries.map(({ event, request_id }) => `${event} ${request_id}`);
     await expect.poll(async () => events(await inStream())).toEqual(events(inLog()));
     const all = JSON.stringify(await inStream()) + logged;
