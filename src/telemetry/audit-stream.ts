@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createRedis, type RedisClient, reasonOf, type StoreLog } from '../tokens/redis/connection.ts';
 
 export const AUDIT_STREAM = 'callgate:audit';
@@ -5,9 +6,21 @@ export const AUDIT_STREAM = 'callgate:audit';
 /** Events that wait while Redis is away; past them the newest are dropped. */
 const MAX_QUEUED = 10_000;
 const BATCH = 200;
+/** Events of this long go out together, in one command: each command costs more than what it writes. */
+const COLLECT_MS = 10;
 /** Pause after Redis has refused a batch; a connection that is lost comes back with an event of its own. */
 const RETRY_MS = 1000;
 const DRAIN_MS = 500;
+
+/** ARGV: the cap, and for each event the number of its names and values, and these. */
+const APPEND = `
+local i = 2
+while i <= #ARGV do
+  local n = tonumber(ARGV[i])
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, i + 1, i + n))
+  i = i + n + 1
+end
+`;
 
 export interface AuditStreamOptions {
   log: StoreLog;
@@ -76,11 +89,10 @@ export class AuditStream {
 
   async #drain(): Promise<void> {
     try {
-      // The events of this turn of the loop go out together.
-      await Promise.resolve();
       while (this.#queue.length > 0 && this.#client.status === 'ready') {
+        if (this.#queue.length < BATCH) await sleep(COLLECT_MS);
         const batch = this.#queue.slice(0, BATCH);
-        await Promise.all(batch.map((entry) => this.#append(entry)));
+        await this.#client.eval(APPEND, 1, AUDIT_STREAM, this.#maxLength, ...batch.flatMap(toArguments));
         this.#queue.splice(0, batch.length);
       }
       if (this.#queue.length === 0) this.#empty?.();
@@ -93,9 +105,9 @@ export class AuditStream {
       }, RETRY_MS).unref();
     }
   }
+}
 
-  #append(entry: Entry): Promise<unknown> {
-    const fields = Object.entries(entry).flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
-    return this.#client.xadd(AUDIT_STREAM, 'MAXLEN', '~', this.#maxLength, '*', ...fields);
-  }
+function toArguments(entry: Entry): (string | number)[] {
+  const fields = Object.entries(entry).flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
+  return [fields.length, ...fields];
 }
