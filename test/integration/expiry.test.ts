@@ -9,7 +9,9 @@ import { Deployment } from './support/deployment.ts';
 const SESSIONS = 1000;
 const AT_ONCE = 20;
 /** What the first session may last; each later one gets less, so that all end together. */
-const LONGEST_SECONDS = 30;
+const LONGEST_SECONDS = 24;
+/** How long it takes until all of them have ended. */
+const WITHIN_SECONDS = 3;
 
 describe('the expiry of 1,000 sessions at once', () => {
   let redis: TestRedis;
@@ -31,10 +33,10 @@ describe('the expiry of 1,000 sessions at once', () => {
 
   /** Opens a session that ends with all others; `late` resolves to how late its end was told, in milliseconds. */
   const open = async (index: number, beganAt: number): Promise<{ late: Promise<number> }> => {
-    const elapsed = Math.floor((performance.now() - beganAt) / 1000);
-    const { token } = await deployment.mint(server, 'ep_echo', {
-      max_duration_seconds: Math.max(LONGEST_SECONDS - elapsed, 12),
-    });
+    const elapsed = (performance.now() - beganAt) / 1000;
+    const duration = Math.max(LONGEST_SECONDS - WITHIN_SECONDS * Math.floor(elapsed / WITHIN_SECONDS), 12);
+    const { token } = await deployment.mint(server, 'ep_echo', { max_duration_seconds: duration });
+    const beforeStart = performance.now();
     const socket = await startCall(
       server.wsUrl,
       { token, endpoint_id: 'ep_echo' },
@@ -46,6 +48,8 @@ describe('the expiry of 1,000 sessions at once', () => {
     const late = socket.skipTo('ended').then(async ({ reason }) => {
       const toldAt = performance.now();
       expect(reason).toBe('expired');
+      // Never early; timers fire up to a millisecond before their time.
+      expect(toldAt - beforeStart).toBeGreaterThan(duration * 1000 - 5);
       expect((await socket.closing()).code).toBe(1000);
       return toldAt - dueAt;
     });
@@ -70,8 +74,7 @@ describe('the expiry of 1,000 sessions at once', () => {
       `1,000 sessions opened in ${Math.round(opened)} ms; expiry late by ` +
         `min ${at(0.001)}, median ${at(0.5)}, p90 ${at(0.9)}, p99 ${at(0.99)}, max ${at(1)} ms`,
     );
-    // A timer may fire up to a millisecond early, and the offer took its time to get here.
-    expect(at(0.001)).toBeGreaterThan(-100);
+    // Not the slowest: a test machine may be busy with something else for a moment.
     expect(at(0.99)).toBeLessThanOrEqual(250);
 
     await delay(500);

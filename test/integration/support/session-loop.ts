@@ -14,7 +14,7 @@ import { startCall, type TestSocket } from '../../support/ws-client.ts';
 
 const WARM_UP = 200;
 const SESSIONS = 1000;
-const AT_ONCE = 20;
+const AT_ONCE = 40;
 
 /** What is there at one moment. */
 export interface Snapshot {
@@ -171,11 +171,11 @@ const measure = async (): Promise<LoopReport> => {
   // Minted before anything is measured, one after another, so that HTTP keeps one connection.
   const echo = await tokensOf(WARM_UP + SESSIONS, 'ep_echo', 1);
   const rooms = await tokensOf(20, 'ep_room', 1);
-  const real = await tokensOf(20, 'ep_echo', 60);
+  const real = await tokensOf(12, 'ep_echo', 60);
 
-  await runAll([...echo.slice(0, WARM_UP), ...rooms.slice(0, 10)], real.slice(0, 10));
+  await runAll([...echo.slice(0, WARM_UP), ...rooms.slice(0, 10)], real.slice(0, 6));
   const warm = await snapshot();
-  await runAll([...echo.slice(WARM_UP), ...rooms.slice(10)], real.slice(10));
+  await runAll([...echo.slice(WARM_UP), ...rooms.slice(10)], real.slice(6));
   return { warm, done: await snapshot(), reasons };
 };
 
