@@ -106,7 +106,7 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
   const readiness = () => ({ store: store.ready, media: media.ready, ...published() });
   const app = createApi({
     config,
-    demo,
+    demoKey: demoKey?.key,
     directory,
     store,
     sign: createSigner(keys, config.tokens.issuer),

@@ -28,8 +28,8 @@ const TIMEOUT_CHECK_MS = 500;
 
 export interface ApiDeps extends Omit<MintDeps, 'wsUrl'> {
   log: FastifyBaseLogger;
-  /** Whether the demo's page may mint for itself. */
-  demo: boolean;
+  /** The key with which the demo mints for its own page; undefined outside the demo. */
+  demoKey: string | undefined;
   /** The public signing keys, as a JWK set (RFC 7517 section 5). */
   jwks: () => { keys: readonly object[] };
   readiness: () => Readonly<Record<string, boolean>>;
@@ -39,7 +39,7 @@ export interface ApiDeps extends Omit<MintDeps, 'wsUrl'> {
  * The HTTP API: minting for backends, health, the signing keys, and in the demo minting for its page. Not listening
  * yet; its `server` also carries the WebSockets.
  */
-export function createApi({ log, demo, jwks, readiness, ...parts }: ApiDeps): FastifyInstance {
+export function createApi({ log, demoKey, jwks, readiness, ...parts }: ApiDeps): FastifyInstance {
   const { http, admission } = parts.config;
   const app = fastify({
     loggerInstance: log,
@@ -77,7 +77,7 @@ export function createApi({ log, demo, jwks, readiness, ...parts }: ApiDeps): Fa
   serveReference(app, http.public_url);
   const deps: MintDeps = { ...parts, wsUrl: createWsUrl(http) };
   app.register(mintRoutes, { prefix: MINT_PATH, ...deps });
-  if (demo) app.register(demoRoutes, { prefix: '/demo', ...deps });
+  if (demoKey !== undefined) app.register(demoRoutes, { prefix: '/demo', ...deps, apiKey: demoKey });
   app.register(async (scope) => statusRoutes(scope, { jwks, readiness }));
   return app;
 }

@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { CallgateApiError, createClient } from '../backend/index.ts';
 import { isLoopback } from '../config.ts';
 import { callability } from '../directory/callability.ts';
-import { CallgateError } from '../errors.ts';
-import { asker } from './audit.ts';
-import { type MintDeps, mint, read } from './call-tokens.ts';
+import { CallgateError, HTTP_PROBLEMS, type HttpErrorCode } from '../errors.ts';
+import type { MintDeps } from './call-tokens.ts';
 import { takeJsonBodies } from './json-body.ts';
 import { onlyAllow } from './methods.ts';
 import { MintedToken, MintRequest, TokenParams, TokenRecord } from './schemas.ts';
@@ -22,11 +23,21 @@ const Endpoints = Type.Object({
   ),
 });
 
+export interface DemoDeps extends MintDeps {
+  /** The key that the demo mints with, as any backend would. */
+  apiKey: string;
+}
+
+/** How long the page waits for its token, retries included. */
+const TIMEOUT_MS = 3000;
+
 /**
- * `/demo`: lets the demo's own page mint for itself, with the answers of the real calls. The server listens on loopback
- * only; these routes answer its own page only.
+ * `/demo`: plays the backend of the demo's own page. It mints through the public API like any other backend, with the key
+ * that was made at this start. The server listens on loopback only; these routes answer its own page only.
  */
-export const demoRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps) => {
+export const demoRoutes: FastifyPluginAsyncTypebox<DemoDeps> = async (app, deps) => {
+  const backend = ({ socket }: FastifyRequest) =>
+    createClient({ url: addressOf(socket), apiKey: deps.apiKey, timeoutMs: TIMEOUT_MS });
   takeJsonBodies(app);
   app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     reply.header('cache-control', 'no-store');
@@ -39,18 +50,18 @@ export const demoRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
     '/call-tokens',
     { schema: { body: MintRequest, response: { 201: MintedToken } } },
     async (request, reply) => {
-      const team = deps.directory.current.endpoint(request.body.endpoint_id ?? '')?.team ?? '';
-      const ws_url = deps.wsUrl(request);
-      const minted = await mint(deps, team, request.body);
-      const { id, endpoint_id } = minted;
-      deps.audit({ event: 'mint', ...asker(request), team, endpoint_id, token_id: id });
-      return reply.code(201).send({ ...minted, ws_url });
+      const { endpoint_id, ...more } = request.body;
+      if (endpoint_id === undefined) throw new CallgateError('endpoint_missing');
+      const minted = await backend(request)
+        .mint({ endpoint_id, ...more })
+        .catch(passOn);
+      return reply.code(201).send({ ...minted, ws_url: deps.wsUrl(request) });
     },
   );
   onlyAllow(app, '/call-tokens', ['POST']);
 
   app.get('/call-tokens/:id', { schema: { params: TokenParams, response: { 200: TokenRecord } } }, async (request) =>
-    read(deps, request.params.id),
+    backend(request).read(request.params.id).catch(passOn),
   );
   onlyAllow(app, '/call-tokens/:id', ['GET']);
 
@@ -63,6 +74,16 @@ export const demoRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
   });
   onlyAllow(app, '/endpoints', ['GET']);
 };
+
+/** What the API answered is the demo's answer, too. */
+function passOn(error: unknown): never {
+  if (!(error instanceof CallgateApiError) || !(error.code in HTTP_PROBLEMS)) throw error;
+  const { code, retryAfter, retryable } = error;
+  throw new CallgateError(code as HttpErrorCode, { retryable, ...(retryAfter !== undefined && { retryAfter }) });
+}
+
+const addressOf = ({ localAddress = '', localFamily, localPort }: Socket): string =>
+  `http://${localFamily === 'IPv6' ? `[${localAddress}]` : localAddress}:${localPort}`;
 
 /**
  * Whether a request comes from the page that this server itself serves on loopback. Its `Host` must be a loopback name

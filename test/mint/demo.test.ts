@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { rawRequest, startApi, type TestApi } from './harness.ts';
+import { KEY, rawRequest, startApi, type TestApi } from './harness.ts';
 
 let api: TestApi;
 beforeAll(async () => {
-  api = await startApi({ demo: true });
+  api = await startApi({ demoKey: KEY });
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
@@ -98,7 +98,6 @@ describe('the demo', () => {
     ['request_malformed', '{"endpoint_id":"ep_echo","x":1}'],
     ['endpoint_missing', '{}'],
     ['endpoint_unknown', '{"endpoint_id":"ep_nowhere"}'],
-    ['webrtc_disabled', '{"endpoint_id":"ep_off"}'],
     ['endpoint_not_webrtc', '{"endpoint_id":"ep_phone"}'],
     ['endpoint_disabled', '{"endpoint_id":"ep_closed"}'],
     ['flow_not_live', '{"endpoint_id":"ep_paused"}'],

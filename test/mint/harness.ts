@@ -92,7 +92,7 @@ export async function startApi({
   const lines: string[] = [];
   const app = createApi({
     config: { ...config, http: { ...config.http, ...http }, admission: { ...config.admission, ...admission } },
-    demo: false,
+    demoKey: undefined,
     directory: { current: testDirectory() },
     store,
     sign: createSigner(keys, config.tokens.issuer),

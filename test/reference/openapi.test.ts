@@ -25,7 +25,7 @@ interface Documented {
 }
 type Call = { method: string; path: string; operation: Operation };
 
-const api = await startApi({ demo: true });
+const api = await startApi({ demoKey: KEY });
 afterAll(() => api[Symbol.asyncDispose]());
 const response = await fetch(`${api.url}/openapi.json`);
 const document = (await response.json()) as Documented;
