@@ -27,8 +27,11 @@ describe('the expiry of 1,000 sessions at once', () => {
   });
 
   afterAll(async () => {
-    await deployment?.stop();
-    await redis?.stop();
+    try {
+      await deployment?.stop();
+    } finally {
+      await redis?.stop();
+    }
   });
 
   /** Opens a session that ends with all others; `late` resolves to how late its end was told, in milliseconds. */

@@ -26,8 +26,11 @@ describe('the places of an endpoint, over two processes', () => {
   });
 
   afterAll(async () => {
-    await deployment?.stop();
-    await redis?.stop();
+    try {
+      await deployment?.stop();
+    } finally {
+      await redis?.stop();
+    }
   });
 
   const call = async (server: number, endpointId: string) => {

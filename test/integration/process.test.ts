@@ -51,8 +51,11 @@ describe('a server process that is told to stop', { timeout: 90_000 }, () => {
   });
 
   afterAll(async () => {
-    await deployment?.stop();
-    await redis?.stop();
+    try {
+      await deployment?.stop();
+    } finally {
+      await redis?.stop();
+    }
   });
 
   it.each([

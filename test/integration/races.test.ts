@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { TestRedis } from '../support/redis.ts';
 import type { MintedToken } from '../support/server.ts';
@@ -6,18 +6,13 @@ import type { ServerProcess } from '../support/server-process.ts';
 import { startCall } from '../support/ws-client.ts';
 import { Deployment } from './support/deployment.ts';
 
-let owned: { stop(): Promise<unknown> }[] = [];
-
+/** Stops the part when the test has ended, however that was; what was started last is stopped first. */
 const own = <T extends { stop(): Promise<unknown> }>(part: T): T => {
-  owned.unshift(part);
+  onTestFinished(async () => {
+    await part.stop();
+  });
   return part;
 };
-
-afterEach(async () => {
-  const parts = owned;
-  owned = [];
-  for (const part of parts) await part.stop();
-});
 
 /** Presents a token once, hangs up at the offer, and tells what came of it: the session, or the refusal's code. */
 const present = async ({ wsUrl }: ServerProcess, { token, endpoint_id }: MintedToken, early: boolean) => {

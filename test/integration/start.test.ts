@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../support/ports.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { startCall } from '../support/ws-client.ts';
@@ -24,18 +24,13 @@ const temporary = async (text: string): Promise<string> => {
   return path;
 };
 
-let owned: { stop(): Promise<unknown> }[] = [];
-
+/** Stops the part when the test has ended, however that was; what was started last is stopped first. */
 const own = <T extends { stop(): Promise<unknown> }>(part: T): T => {
-  owned.unshift(part);
+  onTestFinished(async () => {
+    await part.stop();
+  });
   return part;
 };
-
-afterEach(async () => {
-  const parts = owned;
-  owned = [];
-  for (const part of parts) await part.stop();
-});
 
 describe('the demo', { timeout: 90_000 }, () => {
   it('runs twice side by side, on loopback alone, each with a page and a key that mints', async () => {

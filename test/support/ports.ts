@@ -17,10 +17,11 @@ export const freePort = async ({ count = 1 }: { count?: number } = {}): Promise<
 const holdTcp = async (port: number): Promise<number | undefined> => {
   const server = createServer();
   server.listen(port, '127.0.0.1');
-  const bound = await Promise.race([
-    once(server, 'listening').then(() => true),
-    once(server, 'error').then(() => false),
-  ]);
+  // Rejects on `error`.
+  const bound = await once(server, 'listening').then(
+    () => true,
+    () => false,
+  );
   if (!bound) return undefined;
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
@@ -30,10 +31,10 @@ const holdTcp = async (port: number): Promise<number | undefined> => {
 const holdUdp = async (port: number): Promise<boolean> => {
   const socket = createSocket('udp4');
   socket.bind(port, '127.0.0.1');
-  const bound = await Promise.race([
-    once(socket, 'listening').then(() => true),
-    once(socket, 'error').then(() => false),
-  ]);
+  const bound = await once(socket, 'listening').then(
+    () => true,
+    () => false,
+  );
   if (bound) await new Promise<void>((resolve) => socket.close(resolve));
   return bound;
 };

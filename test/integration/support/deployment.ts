@@ -84,8 +84,11 @@ export class Deployment {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#servers.map((server) => server.stop()));
-    await rm(this.#folder, { recursive: true, force: true });
+    try {
+      await Promise.all(this.#servers.map((server) => server.stop()));
+    } finally {
+      await rm(this.#folder, { recursive: true, force: true });
+    }
   }
 }
 
