@@ -1,6 +1,6 @@
 // Builds mediasoup-worker from the sources inside the npm package; recipe.mjs says how.
 
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, endianness, freemem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,15 +28,12 @@ export async function build(sources, folder) {
     return { source, object: at('obj', `${i}.o`) };
   });
 
-  // The compiler finds a precompiled header beside the header that it was made from.
-  copyFileSync(join(shims, 'prelude.hpp'), at('prelude.hpp'));
   const output = at('mediasoup-worker');
   writeFileSync(
     at('build.ninja'),
     ninjaFile({
       units,
       output,
-      prelude: at('prelude.hpp'),
       littleEndian: endianness() === 'LE',
       includes: [
         shims,
@@ -47,8 +44,8 @@ export async function build(sources, folder) {
     }),
   );
 
-  // A translation unit takes up to 0.7 GB.
-  const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / 700e6)));
+  // A translation unit takes up to 1 GB.
+  const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / 1e9)));
   const shown = progress(`building mediasoup-worker with ${jobs} ${jobs === 1 ? 'job' : 'jobs'}`);
   try {
     await must('ninja', ['-C', folder, '-j', String(jobs)], {

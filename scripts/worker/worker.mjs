@@ -29,7 +29,7 @@ import { packages, recipeHash } from './recipe.mjs';
 const here = dirname(fileURLToPath(import.meta.url));
 const mediasoup = join(root, 'node_modules/mediasoup');
 const wanted = join(mediasoup, 'worker/out/Release/mediasoup-worker'); // mediasoup's default workerBin
-const recipeFiles = ['recipe.mjs', 'prelude.hpp', 'srtp.h', 'ankerl/unordered_dense.h'];
+const recipeFiles = ['recipe.mjs', 'srtp.h', 'ankerl/unordered_dense.h'];
 
 /** `node` is the runtime that drives the worker in its test call. */
 export async function ensureWorker(node) {
