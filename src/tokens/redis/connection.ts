@@ -39,7 +39,7 @@ export function createRedis(url: string, log: StoreLog): RedisClient {
   const target = parseRedisUrl(url);
   const { username, password } = target;
   const auth = { ...(username && { username }), ...(password && { password }) };
-  const client = target.kind === 'cluster' ? clusterOf(target.nodes, auth) : new Redis(singleOf(target, auth));
+  const client = target.kind === 'cluster' ? clusterOf(target.nodes, auth) : joinWrites(new Redis(singleOf(target, auth)));
   // Told once an outage, not once a reconnect. Only a code is told: some servers repeat their input in an error.
   let told = false;
   client.on('error', (error: Error) => {
@@ -49,6 +49,28 @@ export function createRedis(url: string, log: StoreLog): RedisClient {
   client.on('ready', () => {
     told = false;
   });
+  return client;
+}
+
+/**
+ * Lets the commands of one event-loop turn leave in one write: under load a write costs more than a command does. Nothing
+ * else changes, least of all what is sent and in which order; ioredis's own pipelining would not survive a NOSCRIPT.
+ */
+function joinWrites(client: Redis): Redis {
+  const send = client.sendCommand.bind(client);
+  let corked: Redis['stream'] | undefined;
+  client.sendCommand = (command, stream) => {
+    const socket = client.stream;
+    if (socket && corked !== socket) {
+      corked = socket;
+      socket.cork();
+      setImmediate(() => {
+        if (corked === socket) corked = undefined;
+        socket.uncork();
+      });
+    }
+    return send(command, stream);
+  };
   return client;
 }
 
