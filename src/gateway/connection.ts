@@ -122,7 +122,7 @@ export class Connection implements ClientSocket {
   fail(cause: unknown): void {
     if (this.#isDone()) return;
     const error = this.#known(cause);
-    if (!this.#session) this.#deps.onRefused(error.code as CallErrorCode, { ...this.#deps.asker, ...this.#presented });
+    if (!this.#session) this.#tellRefused(error);
     this.#leave();
     this.send({ type: 'error', code: error.code as CallErrorCode, message: error.message, retryable: error.retryable });
     this.close(error.closeCode);
@@ -190,7 +190,14 @@ export class Connection implements ClientSocket {
 
   async #refuse(error: CallgateError): Promise<void> {
     const allowed = !PRESENTER_FAULTS.has(error.code) || (await this.#deps.recordFailure(this.#peer));
-    this.fail(allowed ? error : new CallgateError('rate_limited', { retryable: error.retryable }));
+    const refusal = allowed ? error : new CallgateError('rate_limited', { retryable: error.retryable });
+    // Whoever leaves before the answer was refused all the same.
+    if (this.#isClosed()) this.#tellRefused(refusal);
+    else this.fail(refusal);
+  }
+
+  #tellRefused({ code }: CallgateError): void {
+    this.#deps.onRefused(code as CallErrorCode, { ...this.#deps.asker, ...this.#presented });
   }
 
   #closed(): void {

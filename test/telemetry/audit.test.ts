@@ -88,6 +88,14 @@ describe('the audit of a server on Redis', () => {
     expect(Object.keys(stranger!).sort()).toEqual(['code', 'event', 'peer', 'request_id', 'time']);
   });
 
+  it('tells of a refusal whose presenter did not wait for it', async () => {
+    const { id, token } = await server.mint('ep_echo');
+    const socket = await startCall(server.wsUrl, { endpoint_id: 'ep_audio', token });
+    await socket.cut();
+    await expect.poll(async () => (await about(id)).map(({ event }) => event)).toEqual(['mint', 'refusal']);
+    expect((await about(id))[1]).toMatchObject({ team: 'team_a', code: 'endpoint_mismatch' });
+  });
+
   it('says the same in the log, and no secret anywhere', async () => {
     const { token } = await server.mint('ep_echo');
     expect(await (await fetch(server.running.metricsUrl)).text()).toContain('\ncallgate_audit_dropped_total 0\n');
