@@ -87,7 +87,8 @@ export class Call implements MediaCall {
     try {
       await this.#apply(answer);
     } catch (cause) {
-      if (!this.#closed) throw negotiationFailed('the answer cannot be used', cause);
+      // A transport that is gone took the call with it, whatever the answer was.
+      if (!this.#transport.closed) throw negotiationFailed('the answer cannot be used', cause);
     } finally {
       this.#busy = false;
     }

@@ -197,6 +197,17 @@ describe('media without a worker', () => {
     expect(await media.held()).toEqual(NOTHING);
   });
 
+  it('ends a call with worker_lost also when the worker dies over an answer', async () => {
+    const { call, events } = await media.open();
+    const { pid } = media.pool.workers[0]!;
+    process.kill(pid, 'SIGSTOP');
+    const accepting = call.accept('1', fakeAnswer(call.firstOffer.sdp));
+    process.kill(pid, 'SIGKILL');
+    await accepting;
+    await events.has('ended worker_lost');
+    await expect.poll(() => media.plane.ready).toBe(true);
+  });
+
   it('refuses to open on a place whose worker has died', async () => {
     const endpoint = {
       id: 'ep',
