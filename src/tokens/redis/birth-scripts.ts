@@ -27,7 +27,8 @@ return {now, since}`;
 
 /**
  * KEYS: the record and the fence of its partition. ARGV: as for a burn, then team, issued, expires, max duration in ms and
- * fingerprint. Makes the record that the burn then finds. Answers as a burn does, or in how many ms the token is issued.
+ * fingerprint. Makes the record that the burn then finds, with an end of its own: the burn reads the clock again, and may
+ * find the token expired by then. Answers as a burn does, or in how many ms the token is issued.
  */
 const BIRTH = `
 if redis.call('EXISTS', KEYS[1]) == 0 then
@@ -38,6 +39,7 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   if now >= expires then return 'token_expired' end
   redis.call('HSET', KEYS[1], 'status', 'issued', 'endpoint', ARGV[1], 'team', ARGV[6], 'created', issued,
     'expires', expires, 'max_duration', ARGV[9], 'fingerprint', ARGV[10], 'replid', replid)
+  redis.call('PEXPIRE', KEYS[1], expires - now + ARGV[5])
 end
 ${TOKEN_SCRIPTS.callgateBurn}`;
 
