@@ -7,8 +7,8 @@ import { benchSessions } from './bench/sessions.ts';
 
 const quick = process.argv.includes('--quick');
 const size = quick
-  ? { rounds: 1, burns: 2000, sessions: 300, held: 300 }
-  : { rounds: 5, burns: 10_000, sessions: 2000, held: 2000 };
+  ? { rounds: 1, burns: 5000, sessions: 1000, held: 500 }
+  : { rounds: 5, burns: 10_000, sessions: 2000, held: 1500 };
 
 const redis = await TestRedis.start();
 try {

@@ -8,6 +8,9 @@ import { createApiKey } from '../../src/mint/api-keys.ts';
 import { createKeySet } from '../../src/tokens/keys.ts';
 import { freePort } from '../../test/support/ports.ts';
 
+/** The server under test collects its garbage when it is told to. */
+const COLLECT_ON_SIGNAL = "data:text/javascript,process.on('SIGUSR2', () => globalThis.gc())";
+
 export const ENDPOINT = 'ep_bench';
 
 export interface BenchServer {
@@ -46,7 +49,7 @@ media: { workers: 1, listen_addresses: [127.0.0.1], max_calls_per_worker: 100000
     CALLGATE_TENANTS: await file('tenants.yaml', tenants),
     CALLGATE_SIGNING_KEYS: await file('keys.json', JSON.stringify(await createKeySet('EdDSA'))),
   };
-  const child = spawn(process.execPath, ['--expose-gc', 'src/cli.ts', 'serve'], {
+  const child = spawn(process.execPath, ['--expose-gc', '--import', COLLECT_ON_SIGNAL, 'src/cli.ts', 'serve'], {
     env,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
