@@ -41,6 +41,9 @@ const SOCKET_OPTIONS = {
   perMessageDeflate: false,
   maxPayload: MAX_PAYLOAD_BYTES,
   maxFragments: 256,
+  // What is read of a frame before it is whole costs hundreds of bytes apiece. The longest frame in the smallest TCP
+  // segments (536 bytes, RFC 9293 section 3.7.1) is less than this.
+  maxBufferedChunks: 1024,
   closeTimeout: 2000,
   WebSocket: GateSocket,
   // Never an early start: echoing it would put the token into a header of the response.

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { TestServer, type TestServerOptions } from '../support/server.ts';
@@ -77,6 +77,17 @@ describe('one server', () => {
       expect(client.text.match(/"type":"error"/g)).toHaveLength(1);
       expect(client.text).toContain('"code":"bad_message"');
       expect(client.text).toContain(closeFrame(4400));
+    });
+
+    it('a frame that comes byte by byte without an end', async () => {
+      const client = await RawClient.upgrade(server.running.url);
+      client.write(frame('x'.repeat(100_000)).subarray(0, 14));
+      for (let sent = 0; client.open && sent < 50_000; sent++) {
+        client.write('x');
+        await nextTurn();
+      }
+      await client.closed;
+      expect(client.text).toContain('"code":"bad_message"');
     });
 
     it('but fragments of a start are a start', async () => {
