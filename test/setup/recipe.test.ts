@@ -1,9 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-// @ts-expect-error: plain JavaScript that runs before anything is installed, without declarations
-import * as recipe from '../../scripts/worker/recipe.mjs';
-
-const { mesonList, ninjaFile, patchDtlsTransport, recipeHash, translationUnits, unitText, workerSources } = recipe;
+import {
+  mesonList,
+  ninjaFile,
+  patchDtlsTransport,
+  recipeHash,
+  translationUnits,
+  unitText,
+  workerSources,
+} from '../../scripts/worker/recipe.mjs';
 
 const upstream = (path: string) => readFileSync(`node_modules/mediasoup/worker/${path}`, 'utf8');
 
@@ -21,7 +26,7 @@ describe('the recipe of mediasoup-worker', () => {
     expect(sources).toContain('src/main.cpp');
     expect(sources).toContain('src/RTC/TransportCongestionControlServer.cpp');
     expect(new Set(sources).size).toBe(sources.length);
-    for (const source of sources) expect(upstream(source)).not.toBe('');
+    for (const source of sources) expect(upstream(String(source))).not.toBe('');
   });
 
   test('joins sources that share no file-local name, and loses none', () => {

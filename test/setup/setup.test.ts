@@ -2,12 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-// The scripts are plain JavaScript that runs before anything is installed, without declarations.
-// @ts-expect-error
 import { distributionName, notInstalled } from '../../scripts/distribution.mjs';
-// @ts-expect-error
 import { fingerprint, installed } from '../../scripts/setup.mjs';
-// @ts-expect-error
 import { prebuiltName } from '../../scripts/worker/prebuilt.mjs';
 
 describe('the stale check', () => {

@@ -39,7 +39,8 @@ export function createRedis(url: string, log: StoreLog): RedisClient {
   const target = parseRedisUrl(url);
   const { username, password } = target;
   const auth = { ...(username && { username }), ...(password && { password }) };
-  const client = target.kind === 'cluster' ? clusterOf(target.nodes, auth) : joinWrites(new Redis(singleOf(target, auth)));
+  const client =
+    target.kind === 'cluster' ? clusterOf(target.nodes, auth) : joinWrites(new Redis(singleOf(target, auth)));
   // Told once an outage, not once a reconnect. Only a code is told: some servers repeat their input in an error.
   let told = false;
   client.on('error', (error: Error) => {
