@@ -84,6 +84,12 @@ export class CallgateError extends Error {
   }
 }
 
+/** A refusal that does not spend the token: it may be presented again. */
+export const unspent = (code: CallErrorCode): CallgateError => new CallgateError(code, { retryable: true });
+
+export const hasCode = (error: unknown, code: ErrorCode): boolean =>
+  error instanceof CallgateError && error.code === code;
+
 export const isHttpCode = (code: ErrorCode): code is HttpErrorCode => code in HTTP_PROBLEMS;
 export const isCallCode = (code: ErrorCode): code is CallErrorCode => code in CLOSE_CODES;
 

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { callability } from '../directory/callability.ts';
 import type { DirectorySource, Endpoint } from '../directory/directory.ts';
-import { CallgateError } from '../errors.ts';
+import { CallgateError, hasCode, unspent } from '../errors.ts';
 import type { MediaPlace, MediaPlane } from '../media/media.ts';
-import type { CallErrorCode } from '../protocol/codes.ts';
 import type { StartMessage } from '../protocol/messages.ts';
 import type { SessionGrant } from '../session/session.ts';
 import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
@@ -90,10 +89,10 @@ export class Admission {
 
   /** Where all places are taken the presenter learns what the burn would have refused, if anything. */
   async #ofFull(tokenId: string, birth: Birth | undefined, error: unknown): Promise<unknown> {
-    if (!isCode(error, 'at_capacity')) return isCode(error, 'unavailable') ? unspent('unavailable') : error;
+    if (!hasCode(error, 'at_capacity')) return hasCode(error, 'unavailable') ? unspent('unavailable') : error;
     return this.#deps.store.peek(tokenId, birth).then(
       (refusal) => (refusal ? new CallgateError(refusal) : error),
-      (failure: unknown) => (isCode(failure, 'unavailable') ? unspent('unavailable') : failure),
+      (failure: unknown) => (hasCode(failure, 'unavailable') ? unspent('unavailable') : failure),
     );
   }
 
@@ -127,9 +126,5 @@ function birthOf({ foreign, team, iat, exp, fingerprint }: CallTokenClaims, endp
   };
 }
 
-const isCode = (error: unknown, code: CallErrorCode) => error instanceof CallgateError && error.code === code;
-
 const shows = ({ dtls_fingerprint: shown }: StartMessage, bound: string): boolean =>
   shown !== undefined && sameFingerprint(shown, bound);
-
-const unspent = (code: CallErrorCode) => new CallgateError(code, { retryable: true });

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import type { Config } from '../config.ts';
-import { CallgateError, isCallCode } from '../errors.ts';
+import { CallgateError, isCallCode, unspent } from '../errors.ts';
 import { badMessage, MAX_FRAME_BYTES, maxAnswerBytes, parseClientMessage } from '../protocol/codec.ts';
 import type { CallErrorCode } from '../protocol/codes.ts';
 import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
@@ -238,5 +238,3 @@ export class Connection implements ClientSocket {
     return new CallgateError('unavailable', { cause });
   }
 }
-
-const unspent = (code: CallErrorCode) => new CallgateError(code, { retryable: true });

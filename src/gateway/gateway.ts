@@ -3,16 +3,14 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '../config.ts';
-import { CallgateError } from '../errors.ts';
+import { unspent } from '../errors.ts';
 import { newRequestId } from '../mint/request-id.ts';
 import { maxAnswerBytes } from '../protocol/codec.ts';
-import { type CallErrorCode, SUBPROTOCOL } from '../protocol/codes.ts';
+import { CONNECT_PATH, SUBPROTOCOL } from '../protocol/codes.ts';
 import { readEarlyStart } from '../protocol/early-start.ts';
 import { peerAddress } from './address.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
 import { AddressLimits } from './limits.ts';
-
-export const CONNECT_PATH = '/v1/connect';
 
 /** Beyond this a frame is not even collected; larger than any answer, so that those are refused with their own code. */
 const MAX_PAYLOAD_BYTES = Math.max(512 * 1024, maxAnswerBytes(200));
@@ -125,8 +123,6 @@ export class Gateway {
     }
   }
 }
-
-const unspent = (code: CallErrorCode) => new CallgateError(code, { retryable: true });
 
 /** Node has let go of the socket by now, and of its timeouts: a peer that never closes its end must not keep ours. */
 const refuseUpgrade = (socket: Duplex, status: string): void => {

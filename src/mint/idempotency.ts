@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CallgateError } from '../errors.ts';
+import { CallgateError, hasCode } from '../errors.ts';
 import { CLAIM_MS, type IdempotencyKeys } from '../tokens/idempotency.ts';
 
 /** A request that carries an `Idempotency-Key`; the key means something within its team, method and path only. */
@@ -38,7 +38,7 @@ export async function once<T>(
     if (answer === 'mine') {
       const issued = await issue(claim.tokenId).catch(async (error: unknown) => {
         // Without the store the claim lapses by itself.
-        if (!isUnavailable(error)) await keys.release(claim);
+        if (!hasCode(error, 'unavailable')) await keys.release(claim);
         throw error;
       });
       // A claim that lapsed meanwhile may be another's by now, and only that one's token is handed out.
@@ -56,5 +56,3 @@ const inOrder = (_key: string, value: unknown): unknown =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
     : value;
-
-const isUnavailable = (error: unknown) => error instanceof CallgateError && error.code === 'unavailable';

@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify';
 import type { Config } from '../config.ts';
 import { CallgateError } from '../errors.ts';
+import { CONNECT_PATH } from '../protocol/codes.ts';
 
-const PATH = '/v1/connect';
 /** RFC 3986 section 3.2.2, without user; what does not fit would make an address that nobody can use. */
 const HOST = /^(?:[\w.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
@@ -12,7 +12,7 @@ const HOST = /^(?:[\w.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
  */
 export function createWsUrl({ public_url }: Config['http']): (request: FastifyRequest) => string {
   if (public_url !== undefined) {
-    const url = `${public_url.replace(/^http/i, 'ws').replace(/\/+$/, '')}${PATH}`;
+    const url = `${public_url.replace(/^http/i, 'ws').replace(/\/+$/, '')}${CONNECT_PATH}`;
     return () => url;
   }
   return ({ host, protocol, socket }) => {
@@ -20,6 +20,6 @@ export function createWsUrl({ public_url }: Config['http']): (request: FastifyRe
     const authority =
       host || `${socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress}:${socket.localPort}`;
     if (!HOST.test(authority)) throw new CallgateError('request_malformed', { message: 'the Host is not one' });
-    return `${protocol === 'https' ? 'wss' : 'ws'}://${authority}${PATH}`;
+    return `${protocol === 'https' ? 'wss' : 'ws'}://${authority}${CONNECT_PATH}`;
   };
 }

@@ -7,11 +7,8 @@ const validators = new Map(Object.entries(CLIENT_MESSAGES).map(([type, schema]) 
 /** Longest frame that is not an answer, in bytes. */
 export const MAX_FRAME_BYTES = 16 * 1024;
 
-/** What each offered section adds to the answer that may come back, in bytes. */
-export const ANSWER_BYTES_PER_SECTION = 2 * 1024;
-
 /** Longest answer to an offer of that many sections, in bytes. */
-export const maxAnswerBytes = (sections: number): number => MAX_FRAME_BYTES + sections * ANSWER_BYTES_PER_SECTION;
+export const maxAnswerBytes = (sections: number): number => MAX_FRAME_BYTES + sections * 2048;
 
 /** Reads one text frame of a client; throws `bad_message`, which never repeats what was sent. */
 export function parseClientMessage(text: string): ClientMessage {

@@ -38,6 +38,9 @@ export const END_REASONS = [
 
 export type EndReason = (typeof END_REASONS)[number];
 
+/** Where clients open their WebSocket. */
+export const CONNECT_PATH = '/v1/connect';
+
 export const SUBPROTOCOL = 'callgate.v1';
 
 /** Second subprotocol of an upgrade request that carries its `start`; followed by unpadded base64url JSON. */

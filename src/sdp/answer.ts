@@ -1,5 +1,6 @@
 import type { DtlsRole } from 'mediasoup/types';
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
+import { maxAnswerBytes } from '../protocol/codec.ts';
 import { type AnsweredSection, readSection } from './answered-section.ts';
 import { negotiationFailed } from './failed.ts';
 import type { OfferedSection } from './offer.ts';
@@ -13,18 +14,15 @@ export interface Answer {
   sections: AnsweredSection[];
 }
 
-/** Longest answer to an offer of so many sections. */
-export const maxAnswerLength = (sections: number): number => 16_384 + 2048 * sections;
-
 /** Browsers write about 30 lines for each section, and a full room has a hundred sections. */
-export const maxAnswerLines = (sections: number): number => Math.max(2000, 48 * sections);
+const maxAnswerLines = (sections: number): number => Math.max(2000, 48 * sections);
 
 /**
  * Reads an answer that nobody has looked at and checks it against the offer (RFC 3264 section 6, RFC 8843 section 7.3,
  * RFC 8122 section 5, RFC 8842 section 5). Throws `CallgateError('negotiation_failed')` and nothing else.
  */
 export const readAnswer = (sdp: string, offered: readonly OfferedSection[]): Answer => {
-  const lines = sdp.length <= maxAnswerLength(offered.length) ? sdp.split(/\r\n|\r|\n/) : undefined;
+  const lines = sdp.length <= maxAnswerBytes(offered.length) ? sdp.split(/\r\n|\r|\n/) : undefined;
   if (lines === undefined || lines.length > maxAnswerLines(offered.length)) {
     throw negotiationFailed('the answer is too long');
   }

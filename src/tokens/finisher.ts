@@ -1,4 +1,4 @@
-import { CallgateError } from '../errors.ts';
+import { hasCode } from '../errors.ts';
 import type { StoreLog } from './redis/connection.ts';
 import type { TokenStore } from './store.ts';
 
@@ -96,7 +96,7 @@ export class Finisher {
     try {
       await this.#store.finish(pending.end);
     } catch (error) {
-      if (error instanceof CallgateError && error.code === 'unavailable') return false;
+      if (hasCode(error, 'unavailable')) return false;
       this.#log.warn({ err: error, session: sessionId }, 'the end of a session cannot be stored');
     }
     this.#settle(sessionId);

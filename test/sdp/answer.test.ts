@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
-import { maxAnswerLength, readAnswer } from '../../src/sdp/answer.ts';
+import { maxAnswerBytes } from '../../src/protocol/codec.ts';
+import { readAnswer } from '../../src/sdp/answer.ts';
 import { type AnsweredSection, answeredCapabilities, producerParameters } from '../../src/sdp/answered-section.ts';
 import { writeOffer } from '../../src/sdp/offer.ts';
 import { fakeAnswer, newIdentity } from '../support/fake-answer.ts';
@@ -195,7 +196,7 @@ describe('a hostile answer is negotiation_failed and told without its own words:
     'foreign RIDs': [/RIDs/, firstVideo('a=simulcast:send evil')],
     '10,000 lines': [/too long/, lines(10_000)],
     '2,001 lines': [/too long/, lines(2001 - CHROMIUM.split('\n').length)],
-    'too many characters': [/too long/, `${CHROMIUM}a=${'x'.repeat(maxAnswerLength(2))}`],
+    'too many characters': [/too long/, `${CHROMIUM}a=${'x'.repeat(maxAnswerBytes(2))}`],
   };
 
   it.each(Object.entries(cases))('%s', (_name, [reason, sdp]) => {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ReplyError } from 'ioredis';
-import { CallgateError } from '../../errors.ts';
+import { CallgateError, hasCode } from '../../errors.ts';
 import { type RedisClient, reasonOf } from './connection.ts';
 
 /** A call as a whole answers or rejects within this many milliseconds, however often it is tried. */
@@ -47,7 +47,7 @@ export class RedisCaller {
     try {
       return await this.#attempt(step, once, late.promise);
     } catch (error) {
-      if (error instanceof CallgateError && error.code === 'unavailable') this.#answering = false;
+      if (hasCode(error, 'unavailable')) this.#answering = false;
       throw error;
     } finally {
       clearTimeout(timer);
