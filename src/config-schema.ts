@@ -1,5 +1,6 @@
-import { isIPv4 } from 'node:net';
 import { type Static, Type } from 'typebox';
+import { isLoopback } from './loopback.ts';
+import { parsePortRange } from './media/ports.ts';
 import { parseRedisUrl } from './tokens/redis/url.ts';
 
 const section = <P extends Type.TProperties>(properties: P) =>
@@ -14,25 +15,20 @@ const text = (description: string, check: (value: string) => boolean, allowed: s
 const address = (description: string, options = {}) =>
   text(description, (value) => /^[0-9A-Za-z:._%-]{1,253}$/.test(value), 'an IP address or host name', options);
 
-/** 127.0.0.0/8, ::1 or localhost (RFC 6761 section 6.3). */
-export const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
-
 export const REDIS_URL_FORMS = 'a redis://, rediss://, redis+sentinel:// or redis+cluster:// URL';
-function isRedisUrl(value: string): boolean {
-  try {
-    parseRedisUrl(value);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 export const PORT_RANGE = 'one range min-max of ports from 1 to 65535, such as 40000-40099';
-function isPortRange(value: string): boolean {
-  const [min = 0, max = 0] = /^\d{1,5}-\d{1,5}$/.test(value) ? value.split('-').map(Number) : [];
-  return 1 <= min && min <= max && max <= 65_535;
-}
+
+/** Whether a parser that throws on bad text takes this one. */
+const takenBy =
+  (parse: (value: string) => unknown) =>
+  (value: string): boolean => {
+    try {
+      parse(value);
+      return true;
+    } catch {
+      return false;
+    }
+  };
 
 function isPublicUrl(value: string): boolean {
   const url = URL.parse(value);
@@ -43,7 +39,7 @@ function isPublicUrl(value: string): boolean {
 const isJwksUrl = (value: string): boolean => {
   const url = URL.parse(value);
   if (url === null || url.username || url.password || url.hash) return false;
-  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[|\]$/g, '')));
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
 };
 
 const Issuer = Type.Object(
@@ -74,7 +70,9 @@ export const ConfigSchema = section({
     description: 'LOG_LEVEL',
   }),
   tenants: optionalText('Path of the tenants file (CALLGATE_TENANTS).'),
-  redis_url: Type.Optional(text('Of one Redis, Sentinels or a Cluster (REDIS_URL).', isRedisUrl, REDIS_URL_FORMS)),
+  redis_url: Type.Optional(
+    text('Of one Redis, Sentinels or a Cluster (REDIS_URL).', takenBy(parseRedisUrl), REDIS_URL_FORMS),
+  ),
   roles: Type.Array(Type.Enum(['gateway', 'media']), {
     minItems: 1,
     uniqueItems: true,
@@ -156,7 +154,7 @@ export const ConfigSchema = section({
       address('Address that clients are told instead of the local one (CALLGATE_ANNOUNCED_ADDRESS).'),
     ),
     rtc_ports: Type.Optional(
-      text('min-max (CALLGATE_RTC_PORTS); the system picks by default.', isPortRange, PORT_RANGE),
+      text('min-max (CALLGATE_RTC_PORTS); the system picks by default.', takenBy(parsePortRange), PORT_RANGE),
     ),
     max_calls_per_worker: count(2000, 'Calls that one worker takes.'),
     start_bitrate_kbps: count(1000, 'x-google-start-bitrate that senders are asked for.'),

@@ -3,11 +3,11 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-import { type Config, ConfigSchema, isLoopback, PORT_RANGE, REDIS_URL_FORMS } from './config-schema.ts';
-import { ConfigError, fitSchema, type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
+import { type Config, ConfigSchema, PORT_RANGE, REDIS_URL_FORMS } from './config-schema.ts';
+import { isLoopback } from './loopback.ts';
+import { ConfigError, fitSchema, type Loose, listOf, type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
 
 export type { Config };
-export { isLoopback };
 
 const READABLE = { mode: constants.R_OK, allowed: 'the path of a readable file' };
 
@@ -142,12 +142,6 @@ function contradictions({ http, redis_url, tenants, tokens }: Config, demo: bool
   }
   return mistakes;
 }
-
-/** Something of the file whose own mistakes, if any, are noted already. */
-type Loose = Readonly<Record<string, unknown>>;
-
-const listOf = (list: unknown): Loose[] =>
-  Array.isArray(list) ? list.map((item: unknown) => (typeof item === 'object' ? (item as Loose) : {})) : [];
 
 const pointer = (path: Path): string => path.map((part) => `/${part}`).join('');
 

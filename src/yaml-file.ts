@@ -93,6 +93,15 @@ export function fitSchema<S extends TSchema>(file: YamlFile, schema: S): Static<
   return value as Static<S>;
 }
 
+/** Something of a file whose own mistakes, if any, are noted already. */
+export type Loose = Readonly<Record<string, unknown>>;
+
+const isLoose = (value: unknown): value is Loose => typeof value === 'object' && value !== null;
+
+/** The items of a list that need not be one, each of which need not be of any shape. */
+export const listOf = (list: unknown): Loose[] =>
+  Array.isArray(list) ? list.map((item) => (isLoose(item) ? item : {})) : [];
+
 /**
  * The text of a file of bounded size, in UTF-8.
  * @throws {ConfigError} when it cannot be read, under `name`

@@ -1,3 +1,4 @@
+import { sortedJson } from '../sorted-json.ts';
 import type { Tenants } from './tenants-schema.ts';
 
 /** What a team, a key, a flow or an endpoint says, by the name of the thing. */
@@ -41,12 +42,4 @@ function changesOf(was: Record<string, unknown>, is: Record<string, unknown>): s
   });
 }
 
-/** Keys in one order, so that only what they say is compared. */
-const shown = (value: unknown): string =>
-  value === undefined
-    ? 'none'
-    : JSON.stringify(value, (_key, part: unknown) =>
-        typeof part === 'object' && part !== null && !Array.isArray(part)
-          ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-          : part,
-      );
+const shown = (value: unknown): string => (value === undefined ? 'none' : sortedJson(value));

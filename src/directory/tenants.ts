@@ -1,6 +1,15 @@
 import { relative } from 'node:path';
 import { Value } from 'typebox/value';
-import { ConfigError, fitSchema, type Path, parseYaml, readText, type YamlFile } from '../yaml-file.ts';
+import {
+  ConfigError,
+  fitSchema,
+  type Loose,
+  listOf,
+  type Path,
+  parseYaml,
+  readText,
+  type YamlFile,
+} from '../yaml-file.ts';
 import type { ApiKey, Directory, Endpoint, Flow, Team } from './directory.ts';
 import { normalizeOrigin } from './origin.ts';
 import { type EndpointEntry, EndpointSchema, type TeamEntry, type Tenants, TenantsSchema } from './tenants-schema.ts';
@@ -127,11 +136,6 @@ function toEndpoint(team: string, { id, flow, webrtc, state, target, media, ...r
   });
 }
 
-/** Something of the file whose own mistakes, if any, are noted already. */
-type Loose = Readonly<Record<string, unknown>>;
-
-const isLoose = (value: unknown): value is Loose => typeof value === 'object' && value !== null;
-const listOf = (list: unknown): Loose[] => (Array.isArray(list) ? list.map((item) => (isLoose(item) ? item : {})) : []);
 const idsOf = (list: unknown): (string | undefined)[] =>
   listOf(list).map(({ id }) => (typeof id === 'string' ? id : undefined));
 

@@ -1,6 +1,7 @@
 import { isIP, isIPv4 } from 'node:net';
 import type { NetworkInterfaceInfo } from 'node:os';
 import type { TransportListenInfo, TransportProtocol } from 'mediasoup/types';
+import { isLoopback } from '../loopback.ts';
 import type { PortRange } from './ports.ts';
 
 /** What `os.networkInterfaces()` returns. */
@@ -28,7 +29,6 @@ const MAX_LAN_ADDRESSES = 2;
 /** Bridges of containers and virtual machines: no caller comes from there, and every address costs two sockets a worker. */
 const VIRTUAL_INTERFACE = /^(docker|br-|veth|virbr|vmnet|vboxnet|cni|cali|flannel|lxc|podman)/;
 const LINK_LOCAL = /^169\.254\./;
-const LOOPBACK = /^(127\.|::1$)/;
 const HOST_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/i;
 
 /** Where the workers listen and what clients are told; throws an Error that says which setting to change. */
@@ -78,7 +78,7 @@ const requireUsable = (ips: readonly string[]): void => {
 const withAnnounced = (ip: string, announcedAddress: string | undefined): ListenAddress => {
   // A client that is told an address of the other family would send where nobody listens.
   const family = announcedAddress === undefined ? undefined : isIP(announcedAddress);
-  const applies = family !== undefined && !LOOPBACK.test(ip) && (family === 0 || family === isIP(ip));
+  const applies = family !== undefined && !isLoopback(ip) && (family === 0 || family === isIP(ip));
   if (isWildcard(ip) && !applies) {
     throw new Error(`listening on ${ip} needs an announced address of its family: clients cannot be told "${ip}"`);
   }

@@ -4,9 +4,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { CallgateApiError, createClient } from '../backend/index.ts';
-import { isLoopback } from '../config.ts';
 import { callability } from '../directory/callability.ts';
 import { CallgateError, HTTP_PROBLEMS, type HttpErrorCode } from '../errors.ts';
+import { isLoopback } from '../loopback.ts';
 import type { MintDeps } from './call-tokens.ts';
 import { takeJsonBodies } from './json-body.ts';
 import { onlyAllow } from './methods.ts';
@@ -94,7 +94,7 @@ function isOwnPage({ method, headers, socket }: IncomingMessage): boolean {
   const { host = '', origin, 'sec-fetch-site': site = 'same-origin' } = headers;
   const url = URL.parse(`http://${host}`);
   if (url === null || url.host !== host.toLowerCase()) return false;
-  if (!isLoopback(url.hostname.replace(/^\[|\]$/g, '')) || Number(url.port || 80) !== socket.localPort) return false;
+  if (!isLoopback(url.hostname) || Number(url.port || 80) !== socket.localPort) return false;
   const isSameOrigin = origin === undefined ? method !== 'POST' : origin === url.origin;
   return isSameOrigin && site === 'same-origin';
 }

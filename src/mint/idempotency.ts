@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CallgateError, hasCode } from '../errors.ts';
+import { sortedJson } from '../sorted-json.ts';
 import { CLAIM_MS, type IdempotencyKeys } from '../tokens/idempotency.ts';
 
 /** A request that carries an `Idempotency-Key`; the key means something within its team, method and path only. */
@@ -50,9 +51,4 @@ export async function once<T>(
 }
 
 /** Of JSON whose members may stand in any order. */
-const sha256 = (value: unknown): string => hash('sha256', JSON.stringify(value, inOrder), 'base64url');
-
-const inOrder = (_key: string, value: unknown): unknown =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-    : value;
+const sha256 = (value: unknown): string => hash('sha256', sortedJson(value), 'base64url');
