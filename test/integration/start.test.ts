@@ -74,7 +74,7 @@ describe('the demo', { timeout: 90_000 }, () => {
 /** A free port whose successor is held until the test ends. */
 const portBeforeTakenOne = async (): Promise<number> => {
   for (;;) {
-    const port = await freePort({ count: 2 });
+    const port = await freePort(1);
     const blocker = createServer();
     const isHeld = await new Promise<boolean>((resolve) => {
       // Somebody else was faster, and may let go of it at any time.

@@ -1,40 +1,37 @@
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** The first of `count` consecutive ports that are free on 127.0.0.1 for both TCP and UDP. */
-export const freePort = async ({ count = 1 }: { count?: number } = {}): Promise<number> => {
+/** Below the ports that systems give to clients (Linux: from 32,768), which could take one before its server does. */
+const FIRST = 10_000;
+const LAST = 20_000;
+
+/** A port that is free on 127.0.0.1 for both TCP and UDP, and so are those this far above it, by 10,000 at most. */
+export const freePort = async (...above: number[]): Promise<number> => {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const first = await holdTcp(0);
-    if (first === undefined || first + count > 65_535) continue;
-    const ports = Array.from({ length: count }, (_, index) => first + index);
-    const free = await Promise.all(ports.map(async (port) => (await holdTcp(port)) && (await holdUdp(port))));
-    if (free.every(Boolean)) return first;
+    const port = randomInt(FIRST, LAST);
+    const free = await Promise.all([0, ...above].map((offset) => isFree(port + offset)));
+    if (free.every(Boolean)) return port;
   }
-  throw new Error(`no ${count} consecutive free ports found`);
+  throw new Error('no free port found');
 };
 
-const holdTcp = async (port: number): Promise<number | undefined> => {
-  const server = createServer();
-  server.listen(port, '127.0.0.1');
-  // Rejects on `error`.
-  const bound = await once(server, 'listening').then(
-    () => true,
-    () => false,
-  );
-  if (!bound) return undefined;
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? address?.port : undefined;
-};
-
-const holdUdp = async (port: number): Promise<boolean> => {
+const isFree = async (port: number): Promise<boolean> => {
+  const server = createServer().listen(port, '127.0.0.1');
   const socket = createSocket('udp4');
   socket.bind(port, '127.0.0.1');
-  const bound = await once(socket, 'listening').then(
+  const [tcp, udp] = await Promise.all([isBound(server), isBound(socket)]);
+  await Promise.all([
+    tcp && new Promise((resolve) => server.close(resolve)),
+    udp && new Promise<void>((resolve) => socket.close(resolve)),
+  ]);
+  return tcp && udp;
+};
+
+/** `once` rejects on `error`. */
+const isBound = (held: EventEmitter): Promise<boolean> =>
+  once(held, 'listening').then(
     () => true,
     () => false,
   );
-  if (bound) await new Promise<void>((resolve) => socket.close(resolve));
-  return bound;
-};

@@ -1,13 +1,16 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { freePort } from './ports.ts';
 
 const run = promisify(execFile);
+
+/** A Redis in a Cluster also listens this far above its port. */
+const CLUSTER_BUS = 10_000;
 
 // A test run that is cut short leaves no server behind.
 const running = new Set<ChildProcess>();
@@ -31,7 +34,7 @@ export class TestRedis {
   static async start(...args: string[]): Promise<TestRedis> {
     const dir = await mkdtemp(join(tmpdir(), 'callgate-redis-'));
     return TestRedis.#boot(
-      new TestRedis(await freePort(), dir, ['--save', '', '--repl-diskless-sync-delay', '0', ...args]),
+      new TestRedis(await freePort(CLUSTER_BUS), dir, ['--save', '', '--repl-diskless-sync-delay', '0', ...args]),
     );
   }
 
@@ -57,7 +60,7 @@ export class TestRedis {
         `sentinel failover-timeout ${name} 5000`,
       ].join('\n'),
     );
-    return TestRedis.#boot(new TestRedis(await freePort(), dir, [config, '--sentinel']));
+    return TestRedis.#boot(new TestRedis(await freePort(CLUSTER_BUS), dir, [config, '--sentinel']));
   }
 
   get url(): string {
@@ -147,22 +150,4 @@ export async function startCluster(): Promise<{ nodes: TestRedis[]; url: string;
     throw error;
   }
   return { nodes, url: `redis+cluster://${addresses.join(',')}`, stop };
-}
-
-/** A port that nobody uses now; low enough that a cluster bus (port + 10,000) fits above it. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 20_000);
-    if ((await isFree(port)) && (await isFree(port + 10_000))) return port;
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server: Server = createServer();
-  const free = await new Promise<boolean>((resolve) => {
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => resolve(true));
-  });
-  if (free) await new Promise((resolve) => server.close(resolve));
-  return free;
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { createApiKey } from '../../src/mint/api-keys.ts';
 import { type RunningServer, startServer } from '../../src/server.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { createKeySet } from '../../src/tokens/keys.ts';
+import { type TeamOptions, tenantsFile } from './tenants.ts';
 
 type Changes = {
   [Section in keyof Config]?: Config[Section] extends object ? Partial<Config[Section]> : Config[Section];
@@ -18,9 +20,9 @@ export interface TestServerOptions {
   /** Changes to the settings, section by section. */
   config?: Changes;
   /** Lines of the endpoints list of the tenants file, in place of `ENDPOINTS`. */
-  endpoints?: string;
-  flowState?: 'live' | 'paused' | 'archived';
-  webrtc?: boolean;
+  endpoints?: TeamOptions['endpoints'];
+  flowState?: TeamOptions['flowState'];
+  webrtc?: TeamOptions['webrtc'];
   /** Signing keys and API key of another server, so that both speak for the same teams. */
   like?: TestServer;
   log?: { level: string; destination: DestinationStream };
@@ -48,11 +50,12 @@ export class TestServer {
 
   static async start(options: TestServerOptions = {}): Promise<TestServer> {
     const folder = await mkdtemp(join(tmpdir(), 'callgate-'));
-    const { key, sha256 } = options.like ? { key: options.like.apiKey, sha256: undefined } : createApiKey('backend');
+    const key = options.like?.apiKey ?? createApiKey('backend').key;
+    const { endpoints = ENDPOINTS, flowState, webrtc } = options;
     const keysFile = options.like?.keysFile ?? join(folder, 'keys.json');
     const tenants = join(folder, 'tenants.yaml');
     if (!options.like) await writeFile(keysFile, JSON.stringify(await createKeySet('EdDSA')));
-    await writeFile(tenants, tenantsFile(options, sha256 ?? (await sha256Of(key))));
+    await writeFile(tenants, tenantsFile({ endpoints, sha256: hash('sha256', key, 'hex'), flowState, webrtc }));
     const env = {
       PORT: '0',
       HOST: '127.0.0.1',
@@ -104,9 +107,6 @@ export class TestServer {
   }
 }
 
-const sha256Of = async (text: string): Promise<string> =>
-  Buffer.from(await crypto.subtle.digest('SHA-256', Buffer.from(text))).toString('hex');
-
 const changed = (config: Config, changes: Changes = {}): Config => {
   const result: Record<string, unknown> = { ...config, media: { ...config.media, workers: 1 } };
   for (const [section, values] of Object.entries(changes)) {
@@ -115,18 +115,3 @@ const changed = (config: Config, changes: Changes = {}): Config => {
   }
   return result as Config;
 };
-
-const tenantsFile = (
-  { endpoints = ENDPOINTS, flowState = 'live', webrtc = true }: TestServerOptions,
-  sha256: string,
-) => `
-teams:
-  - id: team_a
-    features: { webrtc: ${webrtc} }
-    mint_rate: { limit: 1000000, window_seconds: 60 }
-    api_keys:
-      - { id: backend, sha256: ${sha256}, scopes: [CREATE_CALL_TOKEN, READ_CALL_TOKEN] }
-    flows:
-      - { id: flow_a, state: ${flowState} }
-    endpoints:${endpoints}
-`;

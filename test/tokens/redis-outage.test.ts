@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { CallgateError } from '../../src/errors.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { RedisTokenStore } from '../../src/tokens/redis-store.ts';
-import { freePort, TestRedis } from '../support/redis.ts';
+import { freePort } from '../support/ports.ts';
+import { TestRedis } from '../support/redis.ts';
 import { newSessionId, newToken } from './store-contract.ts';
 
 const silent = { warn: () => undefined };

@@ -5,6 +5,7 @@ import { createApiKey } from '../../../src/mint/api-keys.ts';
 import { createKeySet } from '../../../src/tokens/keys.ts';
 import type { MintedToken } from '../../support/server.ts';
 import { ServerProcess } from '../../support/server-process.ts';
+import { tenantsFile } from '../../support/tenants.ts';
 
 export interface DeploymentOptions {
   redisUrl?: string;
@@ -40,7 +41,7 @@ export class Deployment {
       settings: join(folder, 's.yaml'),
     };
     await writeFile(files.keys, JSON.stringify(await createKeySet('EdDSA')));
-    await writeFile(files.tenants, tenantsFile(endpoints, sha256));
+    await writeFile(files.tenants, tenantsFile({ endpoints, sha256 }));
     // JSON is YAML.
     await writeFile(files.settings, JSON.stringify({ media: { workers: 1 }, ...settings }));
     const env = {
@@ -91,15 +92,3 @@ export class Deployment {
     }
   }
 }
-
-const tenantsFile = (endpoints: string, sha256: string): string => `
-teams:
-  - id: team_a
-    features: { webrtc: true }
-    mint_rate: { limit: 1000000, window_seconds: 60 }
-    api_keys:
-      - { id: backend, sha256: ${sha256}, scopes: [CREATE_CALL_TOKEN, READ_CALL_TOKEN] }
-    flows:
-      - { id: flow_a, state: live }
-    endpoints:${endpoints}
-`;
