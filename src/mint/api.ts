@@ -10,11 +10,11 @@ import {
 } from 'fastify';
 import { operation } from '../reference/operations.ts';
 import { serveReference } from '../reference/routes.ts';
+import { newRequestId } from '../telemetry/request-id.ts';
 import type { MintDeps } from './call-tokens.ts';
 import { demoRoutes } from './demo.ts';
 import { onlyAllow } from './methods.ts';
 import { refuseConnection, sendProblem, toBytes } from './problems.ts';
-import { newRequestId } from './request-id.ts';
 import { MINT_PATH, mintRoutes, refusePage } from './routes.ts';
 import { Health, KeySet, Readiness } from './schemas.ts';
 import { createWsUrl } from './ws-url.ts';

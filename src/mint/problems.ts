@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { CallgateError, HTTP_PROBLEMS, type HttpErrorCode, isCallCode, isHttpCode } from '../errors.ts';
-import { newRequestId } from './request-id.ts';
+import { newRequestId } from '../telemetry/request-id.ts';
 import { type Problem, problemOf } from './schemas.ts';
 
 const MEDIA_TYPE = 'application/problem+json';
