@@ -7,7 +7,6 @@ import type { Config } from './config.ts';
 import { endsSessions } from './directory/callability.ts';
 import { openDirectory } from './directory/open.ts';
 import { Admission } from './gateway/admission.ts';
-import type { Asker } from './gateway/connection.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { LocalMedia } from './media/plane.ts';
 import { parsePortRange } from './media/ports.ts';
@@ -15,8 +14,8 @@ import { WorkerPool } from './media/workers.ts';
 import { createApi } from './mint/api.ts';
 import { createApiKey } from './mint/api-keys.ts';
 import { routerCodecs } from './sdp/codecs.ts';
+import { sessionMaker } from './session/maker.ts';
 import { SessionRegistry } from './session/registry.ts';
-import { type ClientSocket, Session, type SessionGrant } from './session/session.ts';
 import { Audit } from './telemetry/audit.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { startMetricsServer } from './telemetry/metrics-server.ts';
@@ -135,7 +134,16 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
   owned.defer(() => issuers.close());
   const verify = issuers.beside(createVerifier(keys, { issuer: config.tokens.issuer, leewaySeconds }));
   const admission = new Admission({ directory, store, media, verify: (token) => verify(token, Date.now()) });
-  const createSession = sessionMaker({ config, log, store, finisher, media, registry, metrics, audit });
+  const createSession = sessionMaker({
+    settings: config.session,
+    finish: (end) => finisher.finish(end),
+    media,
+    store,
+    log,
+    registry,
+    metrics,
+    audit,
+  });
   const gateway: Gateway = new Gateway({
     config,
     log,
@@ -217,49 +225,3 @@ const openWorkers = ({ media }: Config, log: Logger): Promise<WorkerPool> =>
 /** PORT + 1, or else any free one, so that two processes that differ in PORT alone run side by side. */
 const metricsPorts = ({ http }: Config, port: number): number[] =>
   http.metrics_port === undefined ? [...(port < 65_535 ? [port + 1] : []), 0] : [http.metrics_port];
-
-interface SessionParts {
-  config: Config;
-  log: Logger;
-  store: TokenStore;
-  finisher: Finisher;
-  media: LocalMedia;
-  registry: SessionRegistry;
-  metrics: Metrics;
-  audit: Audit;
-}
-
-function sessionMaker({ config, log, store, finisher, media, registry, metrics, audit }: SessionParts) {
-  const { session } = config;
-  const deps = {
-    media,
-    store,
-    log,
-    finish: (end: Parameters<Finisher['finish']>[0]) => finisher.finish(end),
-    deadlines: {
-      answer: session.answer_timeout_ms,
-      connect: session.connect_timeout_ms,
-      reoffer: session.reoffer_timeout_ms,
-      unreachable: session.unreachable_timeout_ms,
-      settle: session.finish_wait_ms,
-    },
-    onLive: (_: Session, ms: number) => metrics.live(ms),
-  };
-  return (grant: SessionGrant, socket: ClientSocket, asker: Asker): Session => {
-    const { tokenId: token_id, endpointId: endpoint_id, sessionId: session_id } = grant.lease;
-    const about = { team: grant.call.endpoint.team, endpoint_id, token_id, session_id, ...asker };
-    const session = new Session(grant, socket, {
-      ...deps,
-      onEnded: (ended, reason) => {
-        registry.remove(ended);
-        metrics.ended(reason);
-        audit.record({ event: 'end', ...about, reason });
-      },
-    });
-    metrics.started('burned');
-    audit.record({ event: 'burn', ...about });
-    registry.add(session);
-    session.begin();
-    return session;
-  };
-}

@@ -6,7 +6,7 @@ import { badMessage, MAX_FRAME_BYTES, maxAnswerBytes, parseClientMessage } from 
 import type { CallErrorCode } from '../protocol/codes.ts';
 import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
 import type { ClientSocket, Session, SessionGrant } from '../session/session.ts';
-import type { AuditEvent } from '../telemetry/audit.ts';
+import type { Asker, AuditEvent } from '../telemetry/audit.ts';
 import type { CallTokenClaims } from '../tokens/claims.ts';
 import type { PeerAddress } from './address.ts';
 import { MessageRate } from './message-rate.ts';
@@ -24,12 +24,6 @@ export interface ConnectionDeps {
   /** Called once, when the socket has started or is closed, whichever is first. */
   onStarted(): void;
   onRefused(code: CallErrorCode, about: Omit<AuditEvent, 'event'>): void;
-}
-
-/** The request that opened a socket, and where it came from. */
-export interface Asker {
-  request_id: string;
-  peer: string;
 }
 
 export interface AdmissionWatch {

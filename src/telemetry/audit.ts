@@ -29,6 +29,12 @@ export interface AuditEvent {
   code?: HttpErrorCode | CallErrorCode | undefined;
 }
 
+/** Who presents a token: the request that opened the socket, and where it came from. */
+export interface Asker {
+  request_id: string;
+  peer: string;
+}
+
 export interface AuditOptions {
   log: Logger;
   /** Where the stream is; without it the log is all there is. */

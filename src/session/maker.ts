@@ -1,0 +1,46 @@
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import type { Asker, Audit } from '../telemetry/audit.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { SessionRegistry } from './registry.ts';
+import { type ClientSocket, Session, type SessionDeps, type SessionGrant } from './session.ts';
+
+export interface MakerDeps extends Pick<SessionDeps, 'media' | 'store' | 'finish'> {
+  settings: Config['session'];
+  log: Logger;
+  registry: SessionRegistry;
+  metrics: Metrics;
+  audit: Audit;
+}
+
+/** Makes and begins the session of every grant; the registry, the metrics and the audit hear of its beginning and its end. */
+export function sessionMaker({ settings, registry, metrics, audit, ...parts }: MakerDeps) {
+  const deps = {
+    ...parts,
+    deadlines: {
+      answer: settings.answer_timeout_ms,
+      connect: settings.connect_timeout_ms,
+      reoffer: settings.reoffer_timeout_ms,
+      unreachable: settings.unreachable_timeout_ms,
+      settle: settings.finish_wait_ms,
+    },
+    onLive: (_: Session, ms: number) => metrics.live(ms),
+  };
+  return (grant: SessionGrant, socket: ClientSocket, asker: Asker): Session => {
+    const { tokenId: token_id, endpointId: endpoint_id, sessionId: session_id } = grant.lease;
+    const about = { team: grant.call.endpoint.team, endpoint_id, token_id, session_id, ...asker };
+    const session = new Session(grant, socket, {
+      ...deps,
+      onEnded: (ended, reason) => {
+        registry.remove(ended);
+        metrics.ended(reason);
+        audit.record({ event: 'end', ...about, reason });
+      },
+    });
+    metrics.started('burned');
+    audit.record({ event: 'burn', ...about });
+    registry.add(session);
+    session.begin();
+    return session;
+  };
+}
