@@ -140,7 +140,7 @@ function take(lock) {
     try {
       renameSync(lock, aside);
       rmSync(aside, { recursive: true, force: true });
-    } catch {}
+    } catch {} // Another one was faster.
   }
   return false;
 }

@@ -78,6 +78,7 @@ export function listen(url: string, look: () => void): () => void {
   const client = createRedis(url, { warn: () => undefined });
   client.on('message', look);
   client.on('ready', () => {
+    // Where the channel may not be heard, the looks at intervals are enough.
     client.subscribe(CHANNEL).then(look, () => undefined);
   });
   return () => client.disconnect();

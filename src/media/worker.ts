@@ -72,6 +72,7 @@ const listen = async (
   { last, range }: { last?: BoundPorts | undefined; range?: PortRange | undefined },
 ): Promise<WebRtcServer> => {
   if (last !== undefined) {
+    // If another process has taken one, any port is as good as a new one.
     // As fixed ports: the worker keeps its books of a port range by its upper end alone, so that a range of one port
     // and the configured one could be taken for the same.
     const again = await worker.createWebRtcServer({ listenInfos: listenInfos(addresses, last) }).catch(() => undefined);

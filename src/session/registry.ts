@@ -84,7 +84,7 @@ export class SessionRegistry {
     await this.#store.renew(sessions.map(({ lease }) => lease)).catch((error: unknown) => {
       this.#log.warn({ err: error, sessions: sessions.length }, 'leases could not be renewed; trying again');
     });
-    // A place that was given back meanwhile may have been taken again by its renewal.
+    // A place that was given back meanwhile may have been taken again by its renewal; if not now, it is freed when it lapses.
     for (const { over, lease } of sessions) if (over) this.#store.releasePlace(lease).catch(() => undefined);
   }
 }

@@ -76,7 +76,7 @@ export async function importSigningKeys(set: unknown): Promise<SigningKeys> {
 /** A key that lives as long as the process, for a server without configured ones. */
 export const ephemeralSigningKeys = async (): Promise<SigningKeys> => importSigningKeys(await createKeySet('EdDSA'));
 
-/** A JWK set of one new private key, as `callgate keys create` writes it. */
+/** A JWK set of one new private key, as `callgate keys signing` prints it. */
 export async function createKeySet(alg: TokenAlgorithm): Promise<{ keys: JWK[] }> {
   const { privateKey } = await generateKeyPair(alg, { extractable: true });
   const jwk = await exportJWK(privateKey);

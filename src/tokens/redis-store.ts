@@ -235,6 +235,7 @@ export class RedisTokenStore implements TokenStore {
   }
 
   // In time, so that a token issued after a life of the store began is not the first to ask when that was.
+  // Whoever burns such a token asks as well, and is told when there is no answer.
   #keepFences(): void {
     for (const family of FOREIGN_FAMILIES) {
       this.#caller.call(() => this.#steps.callgateFence(fenceKey(family))).catch(() => undefined);

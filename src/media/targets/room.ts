@@ -93,6 +93,7 @@ export class RoomTarget implements Target, RoomMember {
       // Asks for a key frame, too.
       await shown.consumer.resume();
     } catch {
+      // Its participant, the worker or this call is gone: nothing is left to be seen.
       this.#refuse(shown.track);
     }
   }

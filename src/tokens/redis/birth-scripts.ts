@@ -5,7 +5,8 @@ import { TOKEN_SCRIPTS, type TokenSteps } from './token-scripts.ts';
  * The steps of tokens minted elsewhere. They have no record before their burn, so a store that has forgotten a burn would
  * take the token again. Each partition (a hash tag) therefore has a fence beside its records: the shard's present
  * life and since when that lasts. A life is its `master_replid`, which changes on promotion, failover and restart, and how
- * many keys it has evicted, a record perhaps among them. Tokens issued before are refused. A fence that is missing is new, or was lost with the records: then nothing from before is known either.
+ * many keys it has evicted, a record perhaps among them. Tokens issued before are refused. A fence that is missing is new,
+ * or was lost with the records: then nothing from before is known either.
  *
  * A life that follows another one may count by another server's clock; its beginning is put a little later than now.
  */
