@@ -53,6 +53,8 @@ export function createRedis(url: string, log: StoreLog): RedisClient {
   return client;
 }
 
+const COMMANDS_OF_A_WRITE = 8;
+
 /**
  * Lets the commands of one event-loop turn leave in one write: under load a write costs more than a command does. Nothing
  * else changes, least of all what is sent and in which order; ioredis's own pipelining would not survive a NOSCRIPT.
@@ -60,17 +62,22 @@ export function createRedis(url: string, log: StoreLog): RedisClient {
 function joinWrites(client: Redis): Redis {
   const send = client.sendCommand.bind(client);
   let corked: Redis['stream'] | undefined;
+  let held = 0;
+  const flush = () => {
+    corked?.uncork();
+    corked = undefined;
+    held = 0;
+  };
   client.sendCommand = (command, stream) => {
-    const socket = client.stream;
-    if (socket && corked !== socket) {
-      corked = socket;
-      socket.cork();
-      setImmediate(() => {
-        if (corked === socket) corked = undefined;
-        socket.uncork();
-      });
+    if (corked === undefined && client.stream) {
+      corked = client.stream;
+      corked.cork();
+      setImmediate(flush);
     }
-    return send(command, stream);
+    const reply = send(command, stream);
+    // Redis can work on these while the next ones are written.
+    if (++held >= COMMANDS_OF_A_WRITE) flush();
+    return reply;
   };
   return client;
 }
