@@ -74,10 +74,10 @@ export const ConfigSchema = section({
     text('Of one Redis, Sentinels or a Cluster (REDIS_URL).', takenBy(parseRedisUrl), REDIS_URL_FORMS),
   ),
   roles: Type.Array(Type.Enum(['gateway', 'media']), {
-    minItems: 1,
+    minItems: 2,
     uniqueItems: true,
     default: ['gateway', 'media'],
-    description: 'What this process does.',
+    description: 'What this process does; for now every process does both.',
   }),
   http: section({
     host: address('Address of the API and the WebSocket (HOST); 127.0.0.1 in the demo.', { default: '0.0.0.0' }),
