@@ -16,6 +16,8 @@ export const ENDPOINT = 'ep_bench';
 export interface BenchServer {
   pid: number;
   url: string;
+  /** An API key that may mint. */
+  key: string;
   mint(): Promise<string>;
   stop(): Promise<void>;
 }
@@ -58,6 +60,7 @@ media: { workers: 1, listen_addresses: [127.0.0.1], max_calls_per_worker: 100000
   return {
     pid: child.pid!,
     url,
+    key,
     mint: async () => {
       const response = await fetch(`${url}/v1/call-tokens`, {
         method: 'POST',
