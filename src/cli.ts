@@ -1,8 +1,10 @@
 #!/usr/bin/env node
+import { hash } from 'node:crypto';
+import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadConfig, loadRedisUrl } from './config.ts';
 import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './directory/commands.ts';
-import { createApiKey } from './mint/api-keys.ts';
+import { createApiKey, isApiKey } from './mint/api-keys.ts';
 import { startServer } from './server.ts';
 import { createLog } from './telemetry/log.ts';
 import { createKeySet } from './tokens/keys.ts';
@@ -29,6 +31,15 @@ keys
     print(
       `tenants file, under api_keys:       - { id: ${id}, sha256: ${sha256}, scopes: [CREATE_CALL_TOKEN, READ_CALL_TOKEN] }`,
     );
+  });
+
+keys
+  .command('hash')
+  .description('print the SHA-256 of an API key that is read from standard input, for the tenants file')
+  .action(async () => {
+    const key = (await text(process.stdin)).trim();
+    if (!isApiKey(key)) program.error('error: standard input holds no API key, cgk_<key id>_<secret>');
+    print(hash('sha256', key, 'hex'));
   });
 
 const directory = program.command('directory').description('the tenants that all processes on one Redis share');

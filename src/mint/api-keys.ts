@@ -18,6 +18,9 @@ export function createApiKey(id: string): { key: string; sha256: string } {
   return { key, sha256: hash('sha256', key, 'hex') };
 }
 
+/** Whether a text has the form of an API key. */
+export const isApiKey = (key: string): boolean => API_KEY.test(key);
+
 /**
  * The API key of an `Authorization` header.
  * @throws {CallgateError} `api_key_missing` without bearer credentials, `api_key_invalid` for any that are not a key
