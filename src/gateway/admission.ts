@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { callability } from '../directory/callability.ts';
 import type { DirectorySource, Endpoint } from '../directory/directory.ts';
 import { CallgateError, hasCode, unspent } from '../errors.ts';
 import type { MediaPlace, MediaPlane } from '../media/media.ts';
 import type { StartMessage } from '../protocol/messages.ts';
+import { randomText } from '../random.ts';
 import type { SessionGrant } from '../session/session.ts';
 import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
 import type { Birth, Lease, TokenStore } from '../tokens/store.ts';
@@ -39,7 +39,7 @@ export class Admission {
     const claims = await this.#deps.verify(start.token);
     verified(claims);
     const endpoint = this.#check(start, claims, origin);
-    const sessionId = `sess_${randomBytes(16).toString('hex')}`;
+    const sessionId = `sess_${randomText(16, 'hex')}`;
     const lease: Lease = { tokenId: claims.id, endpointId: endpoint.id, sessionId };
     const birth = birthOf(claims, endpoint);
     const place = await this.#reserve(endpoint, lease, birth);
@@ -49,7 +49,7 @@ export class Admission {
       const { remainingMs, expiresAt } = await this.#burn(lease, birth);
       const bound = claims.fingerprint === undefined ? {} : { fingerprint: claims.fingerprint };
       const call = { endpoint, media: start.media ?? {}, ...bound };
-      return { lease, remainingMs, expiresAt, call, place, ticket: randomBytes(32).toString('base64url') };
+      return { lease, remainingMs, expiresAt, call, place, ticket: randomText(32, 'base64url') };
     } catch (error) {
       this.#release(place, lease);
       throw error;

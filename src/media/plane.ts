@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import type { Router, WebRtcTransport } from 'mediasoup/types';
 import { CallgateError } from '../errors.ts';
+import { randomText } from '../random.ts';
 import { makeProfile, type Profile } from '../sdp/codecs.ts';
 import { Negotiation } from '../sdp/negotiation.ts';
 import { Call, type CallParts } from './call.ts';
@@ -117,7 +117,7 @@ export class LocalMedia implements MediaPlane {
 
   #targetOf({ slot: { router }, room }: Place, profile: Profile): CallParts['makeTarget'] {
     // Others see it, and it says nothing about the session.
-    const participant = `p_${randomBytes(9).toString('base64url')}`;
+    const participant = `p_${randomText(9, 'base64url')}`;
     return (call, wanted) =>
       room === undefined
         ? new EchoTarget(call, participant)
