@@ -13,8 +13,8 @@ import { codeBlocks, ROOT } from './code-blocks.ts';
 const run = promisify(execFile);
 const CLI = `exec '${process.execPath}' '${ROOT}src/cli.ts'`;
 
-/** What the set-up and the whole suite are about; they do not run inside a test. */
-const OWN_COMMANDS = /^npm (start|test)$/;
+/** The server in the foreground, the whole suite and the benchmarks do not run inside a test. */
+const OWN_COMMANDS = /^npm (start|test|run bench)$/;
 const SERVES = /callgate serve$/;
 
 const blocks = codeBlocks();
