@@ -56,8 +56,8 @@ export function createRedis(url: string, log: StoreLog): RedisClient {
 const COMMANDS_OF_A_WRITE = 8;
 
 /**
- * Lets the commands of one event-loop turn leave in one write: under load a write costs more than a command does. Nothing
- * else changes, least of all what is sent and in which order; ioredis's own pipelining would not survive a NOSCRIPT.
+ * Lets the commands of one event-loop turn leave a few at a time: under load a write costs more than a command does. What is
+ * sent, and in which order, stays the same; ioredis's own pipelining would not recover from a NOSCRIPT.
  */
 function joinWrites(client: Redis): Redis {
   const send = client.sendCommand.bind(client);
