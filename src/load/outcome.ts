@@ -1,0 +1,30 @@
+/**
+ * The stages of a session. All but `end` are counted from the scheduled arrival, so that a tester or a server that falls
+ * behind shows (no coordinated omission): the token is minted; the socket is open; the offer is there; ICE and DTLS are up;
+ * the first media packet came back. `end` counts from the scheduled end until the server said `ended`.
+ */
+export const STAGES = ['mint', 'socket', 'offer', 'connected', 'first_packet', 'end'] as const;
+export type Stage = (typeof STAGES)[number];
+
+/** RTP packets of one session. `lost` are those missing from the sequence numbers that came in (RFC 3550 appendix A.3). */
+export interface Packets {
+  sent: number;
+  received: number;
+  lost: number;
+}
+
+/** What became of one arrival. */
+export interface Outcome {
+  /** Index of the arrival in its plan. */
+  index: number;
+  /** Scheduled arrival and, if it began and ended, the end of the session; milliseconds after the start of the run. */
+  scheduledMs: number;
+  endedMs?: number;
+  /** Milliseconds of each stage that was reached. */
+  timings: Partial<Record<Stage, number>>;
+  packets: Packets;
+  /** Why it failed: a code of callgate's, `http_<status>`, `socket_closed_<code>`, `no_media`, `timeout`, …; absent when all went well. */
+  error?: string;
+  /** Reason of the server's `ended`. */
+  endReason?: string;
+}

@@ -1,0 +1,53 @@
+import type { Packets, Stage } from './outcome.ts';
+
+/** Milliseconds. */
+export interface Percentiles {
+  count: number;
+  p50: number;
+  p90: number;
+  p95: number;
+  p99: number;
+  max: number;
+}
+
+/** One second of the run. */
+export interface Second {
+  /** Seconds after the start of the run. */
+  at: number;
+  /** Arrivals whose scheduled time fell into it. */
+  arrived: number;
+  /** Sessions that had an offer and were not ended at its end. */
+  concurrent: number;
+  errors: number;
+  /** Of the sessions that arrived in it, milliseconds; absent when none got that far. */
+  offer?: { p50: number; p95: number };
+  connected?: { p50: number; p95: number };
+}
+
+/** What a run showed: what `--json` writes, and what the table and the page are made of. */
+export interface Report {
+  command: 'load' | 'replay';
+  /** RFC 3339. */
+  startedAt: string;
+  seconds: number;
+  urls: string[];
+  /** What was asked for, in words, such as `--sessions 100`; never a secret. */
+  options: string[];
+  interrupted: boolean;
+  sessions: { planned: number; arrived: number; offered: number; connected: number; ended: number; failed: number };
+  timings: Record<Stage, Percentiles>;
+  packets: Packets;
+  /** Failures by code. */
+  errors: Record<string, number>;
+  /** Ended sessions by the server's reason. */
+  endReasons: Record<string, number>;
+  /** Tokens presented by several clients at once: with one winner, with none, with several. */
+  race?: { contenders: number; oneWinner: number; noWinner: number; severalWinners: number };
+  /** Tokens presented again after their session: how many, and how many of these were taken. */
+  reuse?: { presented: number; taken: number };
+  /** Sockets killed, and sessions that were resumed after it. */
+  churn?: { killed: number; resumed: number };
+  series: Second[];
+  /** Why the run fails, in sentences; empty when it passes. */
+  failures: string[];
+}
