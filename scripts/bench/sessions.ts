@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { fakeAnswer } from '../../test/support/fake-answer.ts';
+import { writeAnswer } from '../../src/load/sdp/answer.ts';
 import { earlyStart } from '../../test/support/ws-client.ts';
 import { type Row, rate } from './measure.ts';
 import { cpuMs, family, kilobytes } from './process-usage.ts';
@@ -115,7 +115,7 @@ class BenchCall {
     const [data] = (await once(socket, 'message')) as [Buffer];
     const offer = JSON.parse(data.toString()) as { type: string; offer_id: string; sdp: string };
     if (offer.type !== 'offer') throw new Error(`the server said ${data}`);
-    socket.send(JSON.stringify({ type: 'answer', offer_id: offer.offer_id, sdp: fakeAnswer(offer.sdp) }));
+    socket.send(JSON.stringify({ type: 'answer', offer_id: offer.offer_id, sdp: writeAnswer(offer.sdp) }));
     return call;
   }
 

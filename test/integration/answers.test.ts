@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fakeAnswer, newIdentity } from '../support/fake-answer.ts';
+import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall } from '../support/ws-client.ts';
 import { allFree, answerNext, errorsOf, hangUp } from './scenario.ts';
@@ -69,7 +69,7 @@ describe('a hostile answer ends the session as negotiation_failed', () => {
     ['of 300 KiB', (answer) => insert(answer, `a=x-pad:${'x'.repeat(300 * 1024)}`)],
   ])('%s', async (_, make) => {
     const { minted, socket, offer } = await offered();
-    const sdp = make(fakeAnswer(offer.sdp, { identity: newIdentity({ setup: 'active' }) }));
+    const sdp = make(writeAnswer(offer.sdp, { identity: newIdentity({ setup: 'active' }) }));
     socket.send({ type: 'answer', offer_id: offer.offer_id, sdp });
     const error = await socket.expect('error');
     // Whatever comes after it, the first error is the only one.
@@ -89,7 +89,7 @@ describe('a hostile answer ends the session as negotiation_failed', () => {
     const socket = await startCall(server.wsUrl, { endpoint_id: 'ep_room', token });
     const { offer_id, sdp } = await socket.expect('offer');
     await socket.expect('tracks');
-    socket.send({ type: 'answer', offer_id, sdp: fakeAnswer(sdp).replaceAll('a=sendonly', 'a=sendrecv') });
+    socket.send({ type: 'answer', offer_id, sdp: writeAnswer(sdp).replaceAll('a=sendonly', 'a=sendrecv') });
     expect(await socket.expect('error')).toMatchObject({ code: 'negotiation_failed' });
     expect((await socket.closing()).code).toBe(4422);
   });
@@ -116,7 +116,7 @@ describe('an answer is taken', () => {
   it('of 19 KiB for two sections', async () => {
     const call = await offered();
     const { offer, socket } = call;
-    const answer = fakeAnswer(offer.sdp);
+    const answer = writeAnswer(offer.sdp);
     const sdp = insert(answer, `a=x-pad:${'x'.repeat(19 * 1024 - answer.length)}`);
     socket.send({ type: 'answer', offer_id: offer.offer_id, sdp });
     await isSettled(call);
@@ -126,7 +126,7 @@ describe('an answer is taken', () => {
   it('of that size whichever order its fields have', async () => {
     const call = await offered();
     const { offer, socket } = call;
-    const answer = fakeAnswer(offer.sdp);
+    const answer = writeAnswer(offer.sdp);
     const sdp = insert(answer, `a=x-pad:${'x'.repeat(18 * 1024 - answer.length)}`);
     socket.sendRaw(JSON.stringify({ offer_id: offer.offer_id, sdp, type: 'answer' }));
     await isSettled(call);
@@ -136,7 +136,7 @@ describe('an answer is taken', () => {
   it('with lines that end with LF, and with one kind rejected', async () => {
     const call = await offered();
     const { offer, socket } = call;
-    const sdp = fakeAnswer(offer.sdp, { kinds: ['audio'] }).replaceAll('\r\n', '\n');
+    const sdp = writeAnswer(offer.sdp, { kinds: ['audio'] }).replaceAll('\r\n', '\n');
     socket.send({ type: 'answer', offer_id: offer.offer_id, sdp });
     await isSettled(call);
     await hangUp(socket);
@@ -145,7 +145,7 @@ describe('an answer is taken', () => {
   it('once: the same again is dropped', async () => {
     const call = await offered();
     const { offer, socket } = call;
-    const sdp = fakeAnswer(offer.sdp);
+    const sdp = writeAnswer(offer.sdp);
     for (let i = 0; i < 3; i++) socket.send({ type: 'answer', offer_id: offer.offer_id, sdp });
     await isSettled(call);
     socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: 'stale, and never looked at' });
@@ -159,7 +159,7 @@ describe('an answer is taken', () => {
     for (const offer_id of ['0', '2', '-1', '__proto__', 'x'.repeat(128)]) {
       socket.send({ type: 'answer', offer_id, sdp: 'v=1, and no more' });
     }
-    socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: fakeAnswer(offer.sdp) });
+    socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: writeAnswer(offer.sdp) });
     await isSettled(call);
     await hangUp(socket);
   });
@@ -169,7 +169,7 @@ describe('an answer is taken', () => {
     const socket = await startCall(server.wsUrl, { endpoint_id: 'ep_echo', token });
     socket.send({ type: 'answer', offer_id: '1', sdp: 'v=0' });
     const offer = await socket.expect('offer');
-    socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: fakeAnswer(offer.sdp) });
+    socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: writeAnswer(offer.sdp) });
     socket.send({ type: 'restart_ice' });
     await socket.expect('offer');
     await hangUp(socket);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fakeAnswer } from '../support/fake-answer.ts';
+import { writeAnswer } from '../../src/load/sdp/answer.ts';
 import { TestRedis } from '../support/redis.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { startCall } from '../support/ws-client.ts';
@@ -47,7 +47,7 @@ describe('the expiry of 1,000 sessions at once', () => {
     );
     const offer = await socket.expect('offer');
     const dueAt = performance.now() + offer.session.expires_in_ms;
-    if (index % 2 === 0) socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: fakeAnswer(offer.sdp) });
+    if (index % 2 === 0) socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: writeAnswer(offer.sdp) });
     const late = socket.skipTo('ended').then(async ({ reason }) => {
       const toldAt = performance.now();
       expect(reason).toBe('expired');

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeAnswer } from '../../src/load/sdp/answer.ts';
 import { CLOSE_CODES } from '../../src/protocol/codes.ts';
-import { fakeAnswer } from '../support/fake-answer.ts';
 import { RtcClient } from '../support/rtc-client.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall, TestSocket } from '../support/ws-client.ts';
@@ -170,7 +170,7 @@ describe('whatever a stranger sends', () => {
       const { id, token } = await server.mint(endpoint_id);
       const socket = await startCall(server.wsUrl, { endpoint_id, token }, { timeoutMs: 30_000 });
       const { offer_id, sdp } = await socket.expect('offer');
-      const mutated = mutateLines(fakeAnswer(sdp, { rids: ['r0', 'r1', 'r2'] }), lines);
+      const mutated = mutateLines(writeAnswer(sdp, { rids: ['r0', 'r1', 'r2'] }), lines);
       socket.send({ type: 'answer', offer_id, sdp: (chars === null ? mutated : mutateText(mutated, chars)) || 'v=0' });
       socket.send({ type: 'restart_ice' });
       const next = await socket.next();

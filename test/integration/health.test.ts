@@ -1,7 +1,7 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeAnswer } from '../../src/load/sdp/answer.ts';
 import { CLOSE_CODES, END_REASONS } from '../../src/protocol/codes.ts';
-import { fakeAnswer } from '../support/fake-answer.ts';
 import { RtcClient } from '../support/rtc-client.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall } from '../support/ws-client.ts';
@@ -88,7 +88,7 @@ describe('metrics', () => {
     await (await start('ep_off', (await server.mint('ep_echo')).token)).closing();
     const broken = await start();
     const { offer_id, sdp } = await broken.expect('offer');
-    broken.send({ type: 'answer', offer_id, sdp: fakeAnswer(sdp).replaceAll('a=mid:', 'a=mid:x') });
+    broken.send({ type: 'answer', offer_id, sdp: writeAnswer(sdp).replaceAll('a=mid:', 'a=mid:x') });
     await broken.closing();
 
     await expect.poll(async () => (await scrape()).get('callgate_sockets')).toBe(0);

@@ -1,6 +1,6 @@
 import { decodeJwt, type JWK } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { newIdentity } from '../support/fake-answer.ts';
+import { newIdentity } from '../../src/load/sdp/answer.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall, type TestSocket } from '../support/ws-client.ts';
 import { hangUp, refusalOf, signingKeyOf, signToken, WAYS, win } from './scenario.ts';

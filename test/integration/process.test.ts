@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { fakeAnswer } from '../support/fake-answer.ts';
+import { writeAnswer } from '../../src/load/sdp/answer.ts';
 import { TestRedis } from '../support/redis.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { startCall, type TestSocket } from '../support/ws-client.ts';
@@ -32,7 +32,7 @@ const callTwice = async (deployment: Deployment, server: ServerProcess) => {
     const { id, token } = await deployment.mint(server, 'ep_echo');
     const socket = await startCall(server.wsUrl, { token, endpoint_id: 'ep_echo' });
     const offer = await socket.expect('offer');
-    if (answered) socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: fakeAnswer(offer.sdp) });
+    if (answered) socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: writeAnswer(offer.sdp) });
     sockets.push(socket);
     ids.push(id);
   }

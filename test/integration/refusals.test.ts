@@ -1,9 +1,9 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto';
 import { decodeJwt, exportJWK, type JWK, type JWTPayload } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { RedisTokenStore } from '../../src/tokens/redis-store.ts';
-import { fakeAnswer, newIdentity } from '../support/fake-answer.ts';
 import { TestRedis } from '../support/redis.ts';
 import { type MintedToken, TestServer } from '../support/server.ts';
 import { startCall, TestSocket } from '../support/ws-client.ts';
@@ -286,7 +286,7 @@ it('ends a bound call whose answer shows another certificate with negotiation_fa
   const { id, token } = await server.mint('ep_echo', { dtls_fingerprint });
   const socket = await startCall(server.wsUrl, { endpoint_id: 'ep_echo', token, dtls_fingerprint });
   const { offer_id, sdp } = await socket.expect('offer');
-  socket.send({ type: 'answer', offer_id, sdp: fakeAnswer(sdp) });
+  socket.send({ type: 'answer', offer_id, sdp: writeAnswer(sdp) });
   expect(await socket.expect('error')).toMatchObject({ code: 'negotiation_failed', retryable: false });
   expect(await socket.expect('ended')).toEqual({ type: 'ended', reason: 'negotiation_failed' });
   expect((await socket.closing()).code).toBe(4422);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
+import { readOffer, values } from '../../src/load/sdp/offer.ts';
 import type { ServerMessage } from '../../src/protocol/messages.ts';
-import { fakeAnswer, newIdentity } from '../support/fake-answer.ts';
-import { readOffer, values } from '../support/offer.ts';
 import { RtcClient } from '../support/rtc-client.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall, type TestSocket } from '../support/ws-client.ts';
@@ -157,7 +157,7 @@ describe('in a room', { timeout: 60_000 }, () => {
     await sees(probe, 5);
     const identity = newIdentity();
     expect(slow.messages).toHaveLength(2);
-    slow.send({ type: 'answer', offer_id: first.offer_id, sdp: fakeAnswer(first.sdp, { identity }) });
+    slow.send({ type: 'answer', offer_id: first.offer_id, sdp: writeAnswer(first.sdp, { identity }) });
     expect((await slow.expect('tracks')).tracks).toHaveLength(5);
     const second = await answerNext(slow, identity);
     expect(readOffer(second).sections).toHaveLength(6);

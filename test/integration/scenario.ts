@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { CompactSign, importJWK, type JWK } from 'jose';
 import { expect } from 'vitest';
+import { type Identity, writeAnswer } from '../../src/load/sdp/answer.ts';
 import type { ServerMessage } from '../../src/protocol/messages.ts';
-import { fakeAnswer, type Identity } from '../support/fake-answer.ts';
 import type { TestServer } from '../support/server.ts';
 import { type SocketOptions, startCall, type TestSocket } from '../support/ws-client.ts';
 
@@ -66,7 +66,7 @@ export const hangUp = async (socket: TestSocket): Promise<void> => {
 /** Reads the next offer and answers it rightly. */
 export const answerNext = async (socket: TestSocket, identity: Identity): Promise<string> => {
   const { offer_id, sdp } = await socket.skipTo('offer');
-  socket.send({ type: 'answer', offer_id, sdp: fakeAnswer(sdp, { identity }) });
+  socket.send({ type: 'answer', offer_id, sdp: writeAnswer(sdp, { identity }) });
   return sdp;
 };
 

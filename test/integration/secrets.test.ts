@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeAnswer } from '../../src/load/sdp/answer.ts';
 import type { ServerMessage } from '../../src/protocol/messages.ts';
-import { fakeAnswer } from '../support/fake-answer.ts';
 import { TestRedis } from '../support/redis.ts';
 import { type MintedToken, TestServer } from '../support/server.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -106,7 +106,7 @@ class Misuser {
       const socket = await startCall(this.#wsUrl, { endpoint_id: 'ep_echo', token });
       const { offer_id, sdp, session } = await socket.expect('offer');
       this.#keep(session.ticket);
-      const answer = make(fakeAnswer(sdp), `${token} ${session.ticket}`);
+      const answer = make(writeAnswer(sdp), `${token} ${session.ticket}`);
       socket.send({ type: 'answer', offer_id, sdp: answer });
       await this.#refused(Promise.resolve(socket));
     }

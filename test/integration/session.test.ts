@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fakeAnswer, newIdentity } from '../support/fake-answer.ts';
-import { readOffer, values } from '../support/offer.ts';
+import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
+import { readOffer, values } from '../../src/load/sdp/offer.ts';
 import { TestRedis } from '../support/redis.ts';
 import { RtcClient } from '../support/rtc-client.ts';
 import { type MintedToken, TestServer } from '../support/server.ts';
@@ -231,7 +231,7 @@ describe('a client asks for another offer', () => {
     const first = await socket.expect('offer');
     for (const video of ['none', 'sendonly', 'recvonly'] as const) socket.send({ type: 'media', media: { video } });
     socket.send({ type: 'restart_ice' });
-    socket.send({ type: 'answer', offer_id: first.offer_id, sdp: fakeAnswer(first.sdp, { identity }) });
+    socket.send({ type: 'answer', offer_id: first.offer_id, sdp: writeAnswer(first.sdp, { identity }) });
     const second = await answerNext(socket, identity);
     expect(directions(second)).toEqual(['audio sendrecv', 'video sendonly']);
     expect(ufrag(second)).not.toBe(ufrag(first.sdp));
@@ -270,7 +270,7 @@ it('keeps the ticket and the end the same through all offers, and the end in one
   const identity = newIdentity();
   const { minted, socket } = await started(server, { max_duration_seconds: 60 });
   const { session: first, ...offer } = await socket.expect('offer');
-  socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: fakeAnswer(offer.sdp, { identity }) });
+  socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: writeAnswer(offer.sdp, { identity }) });
   socket.send({ type: 'restart_ice' });
   const { session: second } = await socket.expect('offer');
   expect(first).toMatchObject({ id: expect.stringMatching(/^sess_/), endpoint_id: 'ep_echo' });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fakeAnswer, newIdentity } from '../support/fake-answer.ts';
+import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
 import { RtcClient } from '../support/rtc-client.ts';
 import { type MediaFixture, startMedia } from './media-fixture.ts';
 
@@ -49,7 +49,7 @@ describe('a call', () => {
     call.close();
     call.change({ audio: 'none' });
     call.restart();
-    expect(await call.accept(call.firstOffer.id, fakeAnswer(call.firstOffer.sdp))).toBe(false);
+    expect(await call.accept(call.firstOffer.id, writeAnswer(call.firstOffer.sdp))).toBe(false);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(events.told).toEqual([]);
   });
@@ -58,19 +58,19 @@ describe('a call', () => {
     const { call, events } = await media.open();
     const identity = newIdentity();
     expect(await call.accept('2', 'garbage')).toBe(false);
-    expect(await call.accept('1', fakeAnswer(call.firstOffer.sdp, { identity }))).toBe(true);
+    expect(await call.accept('1', writeAnswer(call.firstOffer.sdp, { identity }))).toBe(true);
     expect(await call.accept('1', 'garbage')).toBe(false);
     call.change({ video: 'sendonly' });
     await events.has('offer 2');
     expect(await call.accept('1', 'garbage')).toBe(false);
-    expect(await call.accept('2', fakeAnswer(events.offers[0]!.sdp, { identity }))).toBe(true);
+    expect(await call.accept('2', writeAnswer(events.offers[0]!.sdp, { identity }))).toBe(true);
     call.close();
   });
 
   it('tells that an answer was taken before it tells the next offer', async () => {
     const { call, events } = await media.open();
     call.change({});
-    const accepted = call.accept('1', fakeAnswer(call.firstOffer.sdp)).then(() => [...events.told]);
+    const accepted = call.accept('1', writeAnswer(call.firstOffer.sdp)).then(() => [...events.told]);
     expect(await accepted).toEqual([]);
     await events.has('offer 2');
     call.close();
@@ -86,7 +86,7 @@ describe('a call', () => {
   it('refuses a certificate that it is not bound to', async () => {
     const { fingerprint } = newIdentity();
     const { call } = await media.open({ fingerprint: `sha-256 ${fingerprint}` });
-    await expect(call.accept('1', fakeAnswer(call.firstOffer.sdp))).rejects.toEqual(FAILED);
+    await expect(call.accept('1', writeAnswer(call.firstOffer.sdp))).rejects.toEqual(FAILED);
     call.close();
   });
 
@@ -117,7 +117,7 @@ describe('a call', () => {
   it('makes one restart of many that are asked for before it is answered', async () => {
     const { call, events } = await media.open();
     const identity = newIdentity();
-    const answer = (offer: { sdp: string }) => fakeAnswer(offer.sdp, { identity });
+    const answer = (offer: { sdp: string }) => writeAnswer(offer.sdp, { identity });
     // Asked for while the first offer is unanswered: it is the next offer.
     for (let i = 0; i < 5; i++) call.restart();
     await call.accept('1', answer(call.firstOffer));
@@ -137,7 +137,7 @@ describe('a call', () => {
     expect(call.firstOffer.sections).toBe(1);
     expect(call.firstOffer.sdp).toContain('a=inactive');
     const identity = newIdentity();
-    await call.accept('1', fakeAnswer(call.firstOffer.sdp, { identity }));
+    await call.accept('1', writeAnswer(call.firstOffer.sdp, { identity }));
     call.change({ audio: 'sendrecv' });
     await events.has('offer 2');
     expect(events.offers[0]?.sections).toBe(1);
@@ -148,7 +148,7 @@ describe('a call', () => {
   it('offers no kind that its endpoint does not allow', async () => {
     const { call, events } = await media.open({ allowed: { video: false } });
     expect(call.firstOffer.sections).toBe(1);
-    await call.accept('1', fakeAnswer(call.firstOffer.sdp));
+    await call.accept('1', writeAnswer(call.firstOffer.sdp));
     call.change({ video: 'sendrecv' });
     await events.has('offer 2');
     expect(events.offers[0]?.sections).toBe(1);
@@ -158,7 +158,7 @@ describe('a call', () => {
   it('leaves nothing behind when it is closed while it is answered', async () => {
     for (let delay = 0; delay < 5; delay++) {
       const { call, events } = await media.open();
-      const accepting = call.accept('1', fakeAnswer(call.firstOffer.sdp));
+      const accepting = call.accept('1', writeAnswer(call.firstOffer.sdp));
       for (let i = 0; i < delay; i++) await new Promise((resolve) => setImmediate(resolve));
       call.close();
       await accepting;
@@ -173,7 +173,7 @@ describe('a call', () => {
     const before = timers();
     for (let i = 0; i < 300; i++) {
       const { call } = await media.open({ target: i % 3 === 0 ? 'room' : 'echo' });
-      if (i % 2 === 0) await call.accept('1', fakeAnswer(call.firstOffer.sdp));
+      if (i % 2 === 0) await call.accept('1', writeAnswer(call.firstOffer.sdp));
       call.close();
     }
     expect(await media.held()).toEqual(NOTHING);
@@ -187,7 +187,7 @@ describe('a call', () => {
 describe('media without a worker', () => {
   it('ends every call with worker_lost, once, and opens new ones when the worker is replaced', async () => {
     const calls = [await media.open(), await media.open({ target: 'room' }), await media.open({ target: 'room' })];
-    await calls[0]!.call.accept('1', fakeAnswer(calls[0]!.call.firstOffer.sdp));
+    await calls[0]!.call.accept('1', writeAnswer(calls[0]!.call.firstOffer.sdp));
     process.kill(media.pool.workers[0]!.pid, 'SIGKILL');
     await Promise.all(calls.map(({ events }) => events.has('ended worker_lost')));
     for (const { events } of calls) expect(events.told).toEqual(['ended worker_lost']);
@@ -201,7 +201,7 @@ describe('media without a worker', () => {
     const { call, events } = await media.open();
     const { pid } = media.pool.workers[0]!;
     process.kill(pid, 'SIGSTOP');
-    const accepting = call.accept('1', fakeAnswer(call.firstOffer.sdp));
+    const accepting = call.accept('1', writeAnswer(call.firstOffer.sdp));
     process.kill(pid, 'SIGKILL');
     await accepting;
     await events.has('ended worker_lost');

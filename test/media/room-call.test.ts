@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fakeAnswer, newIdentity } from '../support/fake-answer.ts';
-import { readOffer } from '../support/offer.ts';
+import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
+import { readOffer } from '../../src/load/sdp/offer.ts';
 import { RtcClient, type RtcClientOptions } from '../support/rtc-client.ts';
 import { type MediaFixture, startMedia, type TestCall } from './media-fixture.ts';
 
@@ -47,7 +47,7 @@ describe('a room', () => {
   it('shows a track once its first packet has come, and not before', async () => {
     const watcher = await media.open({ target: 'room', id: 'first packet' });
     const identity = newIdentity();
-    await watcher.call.accept('1', fakeAnswer(watcher.call.firstOffer.sdp, { identity }));
+    await watcher.call.accept('1', writeAnswer(watcher.call.firstOffer.sdp, { identity }));
     const { call } = await media.open({ target: 'room', id: 'first packet' });
     const client = await RtcClient.answer(call.firstOffer.sdp);
     await call.accept('1', client.answerSdp);
@@ -75,7 +75,7 @@ describe('a room', () => {
       ),
     );
     expect(slow.events.offers).toEqual([]);
-    await slow.call.accept('1', fakeAnswer(slow.call.firstOffer.sdp, { identity }));
+    await slow.call.accept('1', writeAnswer(slow.call.firstOffer.sdp, { identity }));
     await slow.events.has('offer 2');
     expect(slow.events.offers).toHaveLength(1);
     expect(slow.events.offers[0]?.tracks).toHaveLength(20);
@@ -102,7 +102,7 @@ describe('a room', () => {
     const audience = await media.open({ target: 'room', id: 'rejecting' });
     await expect.poll(() => media.held()).toMatchObject({ producers: 2 });
     const identity = newIdentity();
-    const answer = ({ sdp }: { sdp: string }) => fakeAnswer(sdp, { identity, kinds: ['audio'] });
+    const answer = ({ sdp }: { sdp: string }) => writeAnswer(sdp, { identity, kinds: ['audio'] });
     await audience.call.accept('1', answer(audience.call.firstOffer));
     await expect.poll(() => media.held()).toMatchObject({ consumers: 1 });
     const another = await enter('rejecting');

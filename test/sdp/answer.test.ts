@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
+import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
 import { maxAnswerBytes } from '../../src/protocol/codec.ts';
 import { readAnswer } from '../../src/sdp/answer.ts';
 import { type AnsweredSection, answeredCapabilities, producerParameters } from '../../src/sdp/answered-section.ts';
 import { writeOffer } from '../../src/sdp/offer.ts';
-import { fakeAnswer, newIdentity } from '../support/fake-answer.ts';
 import { ownSections, recorded, TRANSPORT } from './sdp-fixture.ts';
 
 const CHROMIUM = recorded('chromium-156-answer');
@@ -93,30 +93,30 @@ describe('other honest answers', () => {
   const offer = writeOffer(1, TRANSPORT, offered);
 
   it('can reject a section', () => {
-    const [audio, rejected] = read(fakeAnswer(offer, { kinds: ['audio'] })).sections;
+    const [audio, rejected] = read(writeAnswer(offer, { kinds: ['audio'] })).sections;
     expect(audio?.direction).toBe('sendrecv');
     expect(rejected).toMatchObject({ direction: 'inactive', codecs: [], encodings: [] });
     expect(produced(rejected!)).toBeUndefined();
   });
 
   it('can leave the mid out of a rejected section', () => {
-    const sdp = fakeAnswer(offer, { kinds: ['audio'] }).replace('a=mid:1\r\n', '');
+    const sdp = writeAnswer(offer, { kinds: ['audio'] }).replace('a=mid:1\r\n', '');
     expect(read(sdp).sections[1]?.mid).toBe('1');
   });
 
   it('can reject the first section, which then is not bundled', () => {
-    expect(read(fakeAnswer(offer, { kinds: ['video'] })).sections.map(({ direction }) => direction)).toEqual([
+    expect(read(writeAnswer(offer, { kinds: ['video'] })).sections.map(({ direction }) => direction)).toEqual([
       'inactive',
       'sendrecv',
     ]);
   });
 
   it('can do without SSRCs, because packets carry the MID', () => {
-    expect(produced(video(fakeAnswer(offer, { ssrc: false })))?.encodings).toEqual([{}]);
+    expect(produced(video(writeAnswer(offer, { ssrc: false })))?.encodings).toEqual([{}]);
   });
 
   it('can do without the MID extension, because the SSRC is known', () => {
-    const sdp = fakeAnswer(offer).replace(/a=extmap:1 .*\r\n/g, '');
+    const sdp = writeAnswer(offer).replace(/a=extmap:1 .*\r\n/g, '');
     expect(produced(video(sdp))?.encodings).toHaveLength(1);
     expect(video(sdp).headerExtensions.map(({ id }) => id)).not.toContain(1);
   });
@@ -124,33 +124,33 @@ describe('other honest answers', () => {
   it('can have fingerprint and setup on the session, in any case', () => {
     const identity = newIdentity();
     const lower = identity.fingerprint.toLowerCase();
-    const sdp = fakeAnswer(offer, { identity })
+    const sdp = writeAnswer(offer, { identity })
       .replace(/a=(fingerprint|setup):.*\r\n/g, '')
       .replace('t=0 0\r\n', `t=0 0\r\na=fingerprint:SHA-256 ${lower}\r\na=setup:active\r\n`);
     expect(read(sdp)).toMatchObject({ fingerprint: identity.fingerprint, role: 'client' });
   });
 
   it('can name another hash beside sha-256', () => {
-    const sdp = fakeAnswer(offer).replace(/(a=fingerprint:)/, 'a=fingerprint:sha-512 AA:BB\r\n$1');
+    const sdp = writeAnswer(offer).replace(/(a=fingerprint:)/, 'a=fingerprint:sha-512 AA:BB\r\n$1');
     expect(read(sdp).fingerprint).toMatch(/^[0-9A-F:]{95}$/);
   });
 
   it('can only listen, which makes no producer', () => {
-    const section = video(fakeAnswer(offer, { direction: 'recvonly' }));
+    const section = video(writeAnswer(offer, { direction: 'recvonly' }));
     expect(section.direction).toBe('sendonly');
     expect(produced(section)).toBeUndefined();
     expect(section.codecs.length).toBeGreaterThan(0);
   });
 
   it('can have feedback for all payload types at once', () => {
-    const sdp = fakeAnswer(offer)
+    const sdp = writeAnswer(offer)
       .replace(/a=rtcp-fb:.*\r\n/g, '')
       .replaceAll('a=rtcp-mux', 'a=rtcp-fb:* nack pli\r\na=rtcp-mux');
     expect(video(sdp).codecs[0]?.rtcpFeedback).toMatchObject([{ type: 'nack', parameter: 'pli' }]);
   });
 
   it('leaves out an extension that the client renumbered, and RTX that it did not take', () => {
-    const sdp = fakeAnswer(offer)
+    const sdp = writeAnswer(offer)
       .replaceAll('a=extmap:9 ', 'a=extmap:14 ')
       .replace(/( |a=rtpmap:|a=fmtp:)102.*(?=\r\n)/g, (line) => (line.startsWith(' ') ? ' 101' : 'a=x'));
     expect(video(sdp).headerExtensions.map(({ id }) => id)).not.toContain(9);

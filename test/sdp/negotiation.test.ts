@@ -1,8 +1,8 @@
 import { parse } from 'sdp-transform';
 import { describe, expect, it } from 'vitest';
+import { type AnswerOptions, newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
 import { makeFormat } from '../../src/sdp/format.ts';
 import { Negotiation, type Section } from '../../src/sdp/negotiation.ts';
-import { type AnswerOptions, fakeAnswer, newIdentity } from '../support/fake-answer.ts';
 import { DECLARATION, profileOf, TRANSPORT } from './sdp-fixture.ts';
 
 const PROFILE = profileOf({ videoCodec: 'VP8' });
@@ -17,7 +17,7 @@ const participant = (fingerprint?: string) => {
   negotiation.own('video', 'recvonly');
   const offer = (restart = false) => negotiation.offer(TRANSPORT, restart);
   const answer = ({ id, sdp }: { id: string; sdp: string }, options: AnswerOptions = {}) =>
-    negotiation.answer(id, fakeAnswer(sdp, { identity, ...options }));
+    negotiation.answer(id, writeAnswer(sdp, { identity, ...options }));
   const show = (ssrc: number): Section => {
     const section = negotiation.take('video');
     negotiation.declare(section, VIDEO, { ...DECLARATION, ssrc, rtxSsrc: ssrc + 1 });
@@ -95,7 +95,7 @@ describe('a negotiation', () => {
     const { negotiation, offer, identity, show } = participant();
     const rejected = show(10);
     const { id, sdp } = offer();
-    const answer = fakeAnswer(sdp, { identity }).replace(/m=video 9(?![\s\S]*m=)/, 'm=video 0');
+    const answer = writeAnswer(sdp, { identity }).replace(/m=video 9(?![\s\S]*m=)/, 'm=video 0');
     expect(negotiation.answer(id, answer)?.sections[2]).toMatchObject({ direction: 'inactive', codecs: [] });
     negotiation.free(rejected);
     expect(negotiation.take('video').mid).toBe(rejected.mid);

@@ -12,13 +12,20 @@ import {
 import {
   type AnswerOptions,
   answerDirection,
-  fakeAnswer,
   type Identity,
   newIdentity,
   sends,
   ssrcsOf,
-} from './fake-answer.ts';
-import { extensionId, type Offer, type OfferedSection, readOffer, requiredValue, values } from './offer.ts';
+  writeAnswer,
+} from '../../src/load/sdp/answer.ts';
+import {
+  extensionId,
+  type Offer,
+  type OfferedSection,
+  readOffer,
+  requiredValue,
+  values,
+} from '../../src/load/sdp/offer.ts';
 
 export interface RtcClientOptions extends Omit<AnswerOptions, 'identity' | 'rids'> {
   /** The DTLS role that the client answers with; passive by default, as the SDK makes browsers answer. */
@@ -115,7 +122,7 @@ export class RtcClient {
     this.#tracks = offer.sections.flatMap((section) => this.#track(section));
     const { usernameFragment, password } = this.#ice.localParameters;
     const identity = Object.assign(this.#identity, { usernameFragment, password });
-    this.#answerSdp = fakeAnswer(offerSdp, { ...this.#options, identity });
+    this.#answerSdp = writeAnswer(offerSdp, { ...this.#options, identity });
     return this.#answerSdp;
   }
 

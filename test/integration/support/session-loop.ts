@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { observer } from 'mediasoup';
 import type { Worker } from 'mediasoup/types';
-import { fakeAnswer } from '../../support/fake-answer.ts';
+import { writeAnswer } from '../../../src/load/sdp/answer.ts';
 import { TestRedis } from '../../support/redis.ts';
 import { RtcClient } from '../../support/rtc-client.ts';
 import { type MintedToken, TestServer } from '../../support/server.ts';
@@ -80,7 +80,7 @@ const tokensOf = async (number: number, endpoint: string, max_duration_seconds: 
 
 const answer = async (socket: TestSocket, change = (sdp: string) => sdp): Promise<void> => {
   const offer = await socket.expect('offer');
-  socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: change(fakeAnswer(offer.sdp)) });
+  socket.send({ type: 'answer', offer_id: offer.offer_id, sdp: change(writeAnswer(offer.sdp)) });
 };
 
 /** Every way to end, by who ends it; each leaves the end to be told. */

@@ -1,4 +1,4 @@
-/** The few things that a test client needs of an offer, found line by line: many clients of a load test read many. */
+/** The few things that a simulated client needs of an offer, found line by line: many clients of a load test read many. */
 
 export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 

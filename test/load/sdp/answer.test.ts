@@ -1,6 +1,6 @@
 import sdpTransform from 'sdp-transform';
 import { describe, expect, it } from 'vitest';
-import { fakeAnswer, newIdentity } from './fake-answer.ts';
+import { newIdentity, writeAnswer } from '../../../src/load/sdp/answer.ts';
 
 const offer = [
   'v=0',
@@ -44,9 +44,9 @@ const offer = [
   '',
 ].join('\r\n');
 
-const answer = (options?: Parameters<typeof fakeAnswer>[1]) => sdpTransform.parse(fakeAnswer(offer, options));
+const answer = (options?: Parameters<typeof writeAnswer>[1]) => sdpTransform.parse(writeAnswer(offer, options));
 
-describe('a fake answer', () => {
+describe('a written answer', () => {
   it('mirrors MIDs, payload types, extensions and codecs', () => {
     const { media, groups } = answer();
     expect(groups).toEqual([{ type: 'BUNDLE', mids: 'a v d' }]);
@@ -104,8 +104,8 @@ describe('a fake answer', () => {
 
   it('is the same client for one identity, and another for each without', () => {
     const identity = newIdentity({ setup: 'passive' });
-    expect(fakeAnswer(offer, { identity })).toBe(fakeAnswer(offer, { identity }));
-    expect(fakeAnswer(offer, { identity })).toContain('a=setup:passive');
-    expect(fakeAnswer(offer)).not.toBe(fakeAnswer(offer));
+    expect(writeAnswer(offer, { identity })).toBe(writeAnswer(offer, { identity }));
+    expect(writeAnswer(offer, { identity })).toContain('a=setup:passive');
+    expect(writeAnswer(offer)).not.toBe(writeAnswer(offer));
   });
 });

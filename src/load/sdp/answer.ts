@@ -36,10 +36,10 @@ export const newIdentity = (given: Partial<Identity> = {}): Identity => ({
 });
 
 /**
- * A right answer to an offer of the server, without a WebRTC stack behind it: it mirrors MIDs, payload types, feedback
- * and header extensions, as browsers do (RFC 8829 section 5.3.1), and media never flows.
+ * Answers an offer of the server. It mirrors MIDs, payload types, feedback and header extensions, as browsers do (RFC 8829
+ * section 5.3.1), and works on the text alone: media flows only if the identity is that of a WebRTC stack.
  */
-export const fakeAnswer = (offerSdp: string, options: AnswerOptions = {}): string => {
+export const writeAnswer = (offerSdp: string, options: AnswerOptions = {}): string => {
   const offer = readOffer(offerSdp);
   const identity = options.identity ?? newIdentity();
   const taken = offer.sections.filter(({ kind }) => options.kinds?.includes(kind) ?? true);
