@@ -73,6 +73,7 @@ export const ConfigSchema = section({
   redis_url: Type.Optional(
     text('Of one Redis, Sentinels or a Cluster (REDIS_URL).', takenBy(parseRedisUrl), REDIS_URL_FORMS),
   ),
+  trace: optionalText('Path of a file to which a line is appended for each session that ended.'),
   roles: Type.Array(Type.Enum(['gateway', 'media']), {
     minItems: 2,
     uniqueItems: true,

@@ -16,6 +16,7 @@ const FILES: readonly { path: Path; mode: number; allowed: string }[] = [
   { path: ['tenants'], ...READABLE },
   { path: ['tokens', 'signing_keys'], ...READABLE },
   { path: ['media', 'worker_bin'], mode: constants.X_OK, allowed: 'the path of an executable file' },
+  { path: ['trace'], mode: constants.W_OK, allowed: 'the path of a file that can be written' },
 ];
 
 /** Where each variable goes, and what it may be. */
@@ -159,6 +160,15 @@ function isAccessible(path: string, mode: number): boolean {
   try {
     accessSync(path, mode);
     return !statSync(path).isDirectory();
+  } catch (error) {
+    return mode === constants.W_OK && (error as NodeJS.ErrnoException).code === 'ENOENT' && canHoldFiles(dirname(path));
+  }
+}
+
+function canHoldFiles(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK | constants.X_OK);
+    return statSync(path).isDirectory();
   } catch {
     return false;
   }

@@ -19,6 +19,7 @@ import { SessionRegistry } from './session/registry.ts';
 import { Audit } from './telemetry/audit.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { startMetricsServer } from './telemetry/metrics-server.ts';
+import { TraceFile } from './telemetry/trace-file.ts';
 import { Finisher } from './tokens/finisher.ts';
 import { newTokenId } from './tokens/ids.ts';
 import { Issuers } from './tokens/issuers/issuers.ts';
@@ -85,6 +86,11 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     onDropped: () => metrics.auditDropped(),
   });
   owned.defer(() => audit.close());
+  const trace =
+    config.trace === undefined
+      ? undefined
+      : await TraceFile.open(config.trace, { log, onDropped: (lines) => metrics.traceDropped(lines) });
+  owned.defer(() => trace?.close());
   const store = openStore(config, log);
   owned.defer(() => store.close());
   const finisher = new Finisher(store, log);
@@ -143,6 +149,7 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     registry,
     metrics,
     audit,
+    trace,
   });
   const gateway: Gateway = new Gateway({
     config,
@@ -181,6 +188,7 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     metricsUrl: metricsServer.url,
     demoKey: demoKey?.key,
     reload: async () => {
+      trace?.reopen();
       await Promise.all([directory.reload(), issuers.reload()]);
     },
     held: () => ({ sessions: registry.size, sockets: gateway.sockets, calls: pool.calls }),

@@ -2,6 +2,8 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { Asker, Audit } from '../telemetry/audit.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { SessionTrace } from '../telemetry/trace.ts';
+import type { TraceFile } from '../telemetry/trace-file.ts';
 import type { SessionRegistry } from './registry.ts';
 import { type ClientSocket, Session, type SessionDeps, type SessionGrant } from './session.ts';
 
@@ -11,10 +13,11 @@ export interface MakerDeps extends Pick<SessionDeps, 'media' | 'store' | 'finish
   registry: SessionRegistry;
   metrics: Metrics;
   audit: Audit;
+  trace: TraceFile | undefined;
 }
 
 /** Makes and begins the session of every grant; the registry, the metrics and the audit hear of its beginning and its end. */
-export function sessionMaker({ settings, registry, metrics, audit, ...parts }: MakerDeps) {
+export function sessionMaker({ settings, registry, metrics, audit, trace, ...parts }: MakerDeps) {
   const deps = {
     ...parts,
     deadlines: {
@@ -31,6 +34,9 @@ export function sessionMaker({ settings, registry, metrics, audit, ...parts }: M
     const about = { team: grant.call.endpoint.team, endpoint_id, token_id, session_id, ...asker };
     const session = new Session(grant, socket, {
       ...deps,
+      // By the store's clock, as everything that is kept of a burn.
+      trace:
+        trace && new SessionTrace(trace, { endpointId: endpoint_id, burnedAt: grant.expiresAt - grant.remainingMs }),
       onEnded: (ended, reason) => {
         registry.remove(ended);
         metrics.ended(reason);

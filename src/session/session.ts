@@ -4,6 +4,7 @@ import { CallgateError } from '../errors.ts';
 import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane, Offer } from '../media/media.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import type { ServerMessage, SessionInfo, SessionMessage } from '../protocol/messages.ts';
+import type { SessionTrace } from '../telemetry/trace.ts';
 import type { Lease, TokenStore } from '../tokens/store.ts';
 import { type Deadlines, type Effect, type Event, initial, type State, step, type TimerName } from './machine.ts';
 
@@ -36,6 +37,8 @@ export interface SessionDeps {
   /** Called once, when nothing of the session is left. */
   onEnded(session: Session, reason: EndReason): void;
   onLive(session: Session, sinceStartMs: number): void;
+  /** Where sessions are recorded. */
+  trace?: SessionTrace | undefined;
 }
 
 /** One call, from the burn to its end: runs the state machine and owns everything that the session holds. */
@@ -152,7 +155,7 @@ export class Session {
       case 'send_offer':
         return this.#sendOffer(effect.offer);
       case 'send':
-        if (effect.message.type === 'live') this.#deps.onLive(this, performance.now() - this.#startedAt);
+        if (effect.message.type === 'live') this.#toldLive();
         return this.#socket.send(effect.message);
       case 'start_timer':
         return this.#startTimer(effect.timer, effect.ms);
@@ -197,7 +200,14 @@ export class Session {
     };
   }
 
+  #toldLive(): void {
+    const ms = performance.now() - this.#startedAt;
+    this.#deps.onLive(this, ms);
+    this.#deps.trace?.live(ms);
+  }
+
   #accept(offerId: string, sdp: string): void {
+    this.#deps.trace?.answered(sdp);
     this.#call?.accept(offerId, sdp).then(
       (accepted) => {
         if (accepted) this.dispatch({ type: 'accepted', offerId });
@@ -222,6 +232,7 @@ export class Session {
   }
 
   #settle(reason: EndReason): void {
+    this.#deps.trace?.ended(reason, performance.now() - this.#startedAt);
     const { tokenId, endpointId, sessionId } = this.lease;
     const freed = this.#deps.store.releasePlace({ endpointId, sessionId }).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the place is freed when its lease lapses');

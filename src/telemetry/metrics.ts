@@ -18,6 +18,7 @@ export class Metrics {
   readonly #ends: Counter<'reason'>;
   readonly #directoryReads: Counter<'outcome'>;
   readonly #auditDropped: Counter;
+  readonly #traceDropped: Counter;
   readonly #live: Histogram;
 
   constructor(gauges: Gauges) {
@@ -60,6 +61,11 @@ export class Metrics {
       help: 'Audit events that the stream could not take; the log has them.',
       registers,
     });
+    this.#traceDropped = new Counter({
+      name: 'callgate_trace_dropped_total',
+      help: 'Sessions that the trace could not take, because its disk is slow or full.',
+      registers,
+    });
     this.#live = new Histogram({
       name: 'callgate_time_to_live_seconds',
       help: 'From the burn until ICE and DTLS are up.',
@@ -80,6 +86,10 @@ export class Metrics {
 
   auditDropped(): void {
     this.#auditDropped.inc();
+  }
+
+  traceDropped(lines: number): void {
+    this.#traceDropped.inc(lines);
   }
 
   live(ms: number): void {
