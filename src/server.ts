@@ -135,6 +135,7 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     storeReady: () => store.ready,
     mediaReady: () => media.ready,
   });
+  owned.defer(() => metrics.close());
   const leewaySeconds = config.tokens.leeway_seconds;
   const issuers = new Issuers(config.issuers, { leewaySeconds, log });
   owned.defer(() => issuers.close());

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { LoadOutcome } from '../directory/live.ts';
 import type { CallErrorCode, EndReason } from '../protocol/codes.ts';
+import { LoopDelay } from './loop-delay.ts';
 
 /** What is read at the moment of a scrape. */
 export interface Gauges {
@@ -20,10 +21,25 @@ export class Metrics {
   readonly #auditDropped: Counter;
   readonly #traceDropped: Counter;
   readonly #live: Histogram;
+  readonly #loopDelay = new LoopDelay();
 
   constructor(gauges: Gauges) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
+    // They count the 10 ms between two measurements as a delay; ours is below.
+    for (const { name } of this.#registry.getMetricsAsArray()) {
+      if (name.startsWith('nodejs_eventloop_lag')) this.#registry.removeSingleMetric(name);
+    }
+    const loopDelay = this.#loopDelay;
+    new Gauge({
+      name: 'callgate_event_loop_delay_seconds',
+      help: 'How late timers of 10 ms fired since the last scrape; quantile 1 is the latest.',
+      labelNames: ['quantile'],
+      registers,
+      collect() {
+        for (const { quantile, seconds } of loopDelay.take()) this.set({ quantile }, seconds);
+      },
+    });
     const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
         name,
@@ -102,5 +118,9 @@ export class Metrics {
 
   text(): Promise<string> {
     return this.#registry.metrics();
+  }
+
+  close(): void {
+    this.#loopDelay.close();
   }
 }
