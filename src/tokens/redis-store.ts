@@ -1,12 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CallgateError } from '../errors.ts';
 import { onceIssued, refusalOfBirth } from './births.ts';
-import { FOREIGN_FAMILIES, parseTokenId } from './claims.ts';
+import { parseTokenId } from './claims.ts';
 import { refusalOf, toRecord } from './record.ts';
 import { BIRTH_SCRIPTS, type BirthSteps, birthArgs } from './redis/birth-scripts.ts';
 import { RedisCaller } from './redis/caller.ts';
 import { createRedis, type RedisClient, type StoreLog } from './redis/connection.ts';
 import { checkEviction } from './redis/eviction.ts';
+import { Fences } from './redis/fences.ts';
 import { readFields } from './redis/fields.ts';
 import { RedisIdempotencyKeys } from './redis/idempotency.ts';
 import { assertName, fenceKey, placesKey, tokenKey } from './redis/keys.ts';
@@ -57,6 +58,7 @@ export class RedisTokenStore implements TokenStore {
   readonly #lists: RedisTeamLists;
   readonly #revocations: Revocations;
   readonly #clock: SteadyClock;
+  readonly #fences: Fences;
   readonly #leaseMs: number;
   readonly #retentionMs: number;
 
@@ -75,8 +77,9 @@ export class RedisTokenStore implements TokenStore {
     this.#revocations = new Revocations(client, log);
     this.#leaseMs = leaseMs;
     this.#retentionMs = retentionMs;
+    this.#fences = new Fences(this.#steps, this.#caller);
     this.#clock = new SteadyClock((known) => {
-      if (fences) this.#keepFences();
+      if (fences) this.#fences.keep();
       return this.#caller.call(() => this.#steps.callgateTick(CLOCK_KEY, tickMs * 2, known ?? ''));
     }, tickMs);
     client.on('ready', () => {
@@ -151,8 +154,7 @@ export class RedisTokenStore implements TokenStore {
   async peek(id: string, birth?: Birth): Promise<BurnRefusal | undefined> {
     const found = await this.#find(id);
     if (found || !birth) return refusalOf(found?.token, found?.now ?? 0);
-    const [now, since] = await this.#caller.call(() => this.#steps.callgateFence(fenceKey(familyOf(id))));
-    return refusalOfBirth(birth, { now, since });
+    return refusalOfBirth(birth, await this.#fences.ask(familyOf(id)));
   }
 
   async read(id: string): Promise<CallTokenRecord | undefined> {
@@ -223,23 +225,22 @@ export class RedisTokenStore implements TokenStore {
 
   async #burnForeign(id: string, key: string, birth: Birth, args: (now: number) => (string | number)[]) {
     assertName(birth.team);
-    const fence = fenceKey(familyOf(id));
+    const family = familyOf(id);
     const answer = await onceIssued(async () => {
-      const step = (now: number) => this.#steps.callgateBirth(key, fence, ...args(now), ...birthArgs(birth));
+      const step = (now: number) =>
+        this.#steps.callgateBirth(
+          key,
+          fenceKey(family),
+          ...args(now),
+          ...birthArgs(birth),
+          ...this.#fences.memory(family),
+        );
       const reply = await this.#withClock(step);
       return typeof reply === 'string' || reply.length === 3 ? reply : { earlyMs: reply[0] };
     });
     // Never rejects, and nobody has to wait for it.
     if (typeof answer !== 'string') void this.#lists.add(birth.team, { id, createdAt: birth.issuedAt });
     return answer;
-  }
-
-  // In time, so that a token issued after a life of the store began is not the first to ask when that was.
-  // Whoever burns such a token asks as well, and is told when there is no answer.
-  #keepFences(): void {
-    for (const family of FOREIGN_FAMILIES) {
-      this.#caller.call(() => this.#steps.callgateFence(fenceKey(family))).catch(() => undefined);
-    }
   }
 
   async #find(id: string) {
