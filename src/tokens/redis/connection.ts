@@ -15,7 +15,8 @@ type SingleOptions = Omit<RedisOptions, 'replyMapping'>;
 /** How long a connection may take to come about, in milliseconds; `RedisCaller` bounds the commands. */
 const CONNECT_MS = 800;
 
-const reconnectAfter = (attempt: number): number => Math.min(25 * 2 ** attempt, 400);
+/** At most 400 ms, so that a store which is back is found well within 2 s, and not by all processes in the same moment. */
+const reconnectAfter = (attempt: number): number => Math.min(25 * 2 ** attempt, 400) * (0.5 + Math.random() / 2);
 
 const COMMON = {
   connectTimeout: CONNECT_MS,
