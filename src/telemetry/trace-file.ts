@@ -48,7 +48,7 @@ export class TraceFile {
 
   /** Takes a line with its end. Never waits and never throws. */
   append(line: string): void {
-    if (this.#closed || this.#waiting.length >= MAX_WAITING) return this.#dropped(1, 'the disk is too slow');
+    if (this.#closed || this.#waiting.length >= MAX_WAITING) return this.#dropped(1);
     this.#waiting.push(line);
     this.#writeIn(COLLECT_MS);
   }
@@ -68,7 +68,7 @@ export class TraceFile {
     await Promise.race([this.#drain(), cancel.promise]);
     clearTimeout(timer);
     const lost = this.#batch.lines + this.#waiting.length;
-    if (lost > 0) this.#dropped(lost, 'the server stops');
+    if (lost > 0) this.#dropped(lost);
     // Waits for a write that hangs; nobody waits for that.
     const closed = this.#file.close().catch((error: unknown) => this.#warn(`it cannot be closed: ${codeOf(error)}`));
     if (!this.#writing) await closed;
@@ -128,9 +128,9 @@ export class TraceFile {
     await old.close();
   }
 
-  #dropped(lines: number, why: string): void {
+  #dropped(lines: number): void {
     this.#onDropped(lines);
-    this.#warn(`${why}, and lines are dropped`);
+    this.#warn('lines are dropped');
   }
 
   /** At most once a minute: a disk that is full fails with every write. */
