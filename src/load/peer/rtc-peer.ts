@@ -26,8 +26,6 @@ export interface RtcPeerOptions extends Omit<AnswerOptions, 'identity' | 'rids' 
   kinds: readonly string[];
   /** The DTLS role that it answers with; passive by default, as the SDK makes browsers answer. */
   setup?: Identity['setup'] | undefined;
-  /** Hears of every RTP packet that is counted. */
-  onPacket?: ((kind: Kind, packet: Buffer) => void) | undefined;
 }
 
 const MID_URI = 'urn:ietf:params:rtp-hdrext:sdes:mid';
@@ -36,6 +34,8 @@ const MAX_STREAMS = 1_024;
 
 /** A client with media: it sends recorded frames on what it answered as sending, and counts below any router of tracks. */
 export class RtcPeer implements Peer {
+  /** Hears of every RTP packet that is counted; its payload is encrypted. */
+  onPacket: ((kind: Kind, packet: Buffer) => void) | undefined;
   readonly #options: RtcPeerOptions;
   readonly #transport: MediaTransport;
   readonly #identity: Identity;
@@ -183,7 +183,7 @@ export class RtcPeer implements Peer {
     if (this.#received.size < MAX_STREAMS) this.#received.set(ssrc, stream);
     stream.add(extended);
     if (this.#came++ === 0) this.#first.resolve();
-    this.#options.onPacket?.(kind, packet);
+    this.onPacket?.(kind, packet);
   }
 }
 
