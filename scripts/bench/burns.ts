@@ -5,38 +5,36 @@ import { newTokenId } from '../../src/tokens/ids.ts';
 import { TOKEN_SCRIPTS } from '../../src/tokens/redis/token-scripts.ts';
 import { RedisTokenStore } from '../../src/tokens/redis-store.ts';
 import { LEASE_MS, RETENTION_MS } from '../../src/tokens/store.ts';
-import { type Row, rate } from './measure.ts';
+import { inRounds, type Row, rate, row, type Setting } from './measure.ts';
 
 const ENDPOINT = 'ep_bench';
 const IN_FLIGHT = 64;
 
 /** Burns a second through the store, beside a bare EVALSHA loop of the same script on the same Redis. */
-export async function benchBurns(redisUrl: string, { rounds, burns }: { rounds: number; burns: number }): Promise<Row> {
-  const store = new RedisTokenStore(redisUrl, { log: { warn: () => undefined } });
-  const raw = new Redis(redisUrl);
+export async function benchBurns(setting: Setting): Promise<Row[]> {
+  const burns = setting.pick(10_000, 5000);
+  const burned = row('burns', '/s', { aim: '≥ 0.80', floorIs: 'EVALSHA of the same script' });
+  const store = new RedisTokenStore(setting.redisUrl, { log: { warn: () => undefined } });
+  const raw = new Redis(setting.redisUrl);
   try {
     const sha = createHash('sha1').update(TOKEN_SCRIPTS.callgateBurn).digest('hex');
     await raw.script('LOAD', TOKEN_SCRIPTS.callgateBurn);
-    const ours: number[] = [];
-    const floor: number[] = [];
-    for (let round = 0; round <= rounds; round += 1) {
+    await inRounds(setting, 'burns', async (record) => {
       const [first, second] = [await issue(store, burns), await issue(store, burns)];
-      const burned = await rate(burns, IN_FLIGHT, async (index) => {
+      const ours = await rate(burns, IN_FLIGHT, async (index) => {
         const result = await store.burn({ id: first[index]!, endpointId: ENDPOINT, sessionId: `sess_${index}` });
         if (!result.burned) throw new Error(result.refusal);
       });
-      const bare = await rate(burns, IN_FLIGHT, (index) => {
+      const floor = await rate(burns, IN_FLIGHT, (index) => {
         const { family, random } = parseTokenId(second[index]!)!;
         const key = `callgate:{${family}}:${random}`;
         return raw.evalsha(sha, 1, key, ENDPOINT, `sess_${index}`, Date.now() + LEASE_MS, LEASE_MS, RETENTION_MS);
       });
-      // The first round warms both up.
-      if (round > 0) {
-        ours.push(burned);
-        floor.push(bare);
-      }
-    }
-    return { what: 'burns', unit: '/s', ours, floor, floorIs: 'EVALSHA of the same script', aim: '≥ 0.80' };
+      if (!record) return;
+      burned.ours.push(ours);
+      burned.floor.push(floor);
+    });
+    return [burned];
   } finally {
     await store.close();
     raw.disconnect();

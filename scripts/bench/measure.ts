@@ -1,5 +1,44 @@
+/** What every benchmark gets. */
+export interface Setting {
+  redisUrl: string;
+  /** Measured rounds; one more warms up. */
+  rounds: number;
+  /** `full`, or its quick counterpart. */
+  pick(full: number, quick: number): number;
+  /** Tells whoever waits how far it is. */
+  say(progress: string): void;
+}
+
+/** One line of the table: ours beside a floor of the same run. Either is empty where there is nothing to measure. */
+export interface Row {
+  what: string;
+  unit: string;
+  ours: number[];
+  floor: number[];
+  floorIs: string;
+  /** What is aimed at, as ours / floor unless it has a unit. */
+  aim: string;
+}
+
+export const row = (what: string, unit: string, { floorIs = '', aim = '' } = {}): Row => ({
+  what,
+  unit,
+  ours: [],
+  floor: [],
+  floorIs,
+  aim,
+});
+
+/** Runs a measurement once to warm up and then as often as rounds are asked for; only those record. */
+export async function inRounds(setting: Setting, name: string, run: (record: boolean) => Promise<void>): Promise<void> {
+  for (let round = 0; round <= setting.rounds; round += 1) {
+    setting.say(`${name}: ${round === 0 ? 'warming up' : `round ${round} of ${setting.rounds}`}`);
+    await run(round > 0);
+  }
+}
+
 /** Runs `task` for each of `count` items, `width` at a time, and returns how many were done in a second. */
-export async function rate(count: number, width: number, task: (index: number) => Promise<unknown>): Promise<number> {
+export async function rate(count: number, width: number, task: (index: number) => unknown): Promise<number> {
   let next = 0;
   const lane = async () => {
     for (let index = next++; index < count; index = next++) await task(index);
@@ -15,32 +54,6 @@ export const median = (values: readonly number[]): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 };
 
-/** One line of the table: ours beside the floor of the same run. */
-export interface Row {
-  what: string;
-  unit: string;
-  ours: number[];
-  floor: number[];
-  floorIs: string;
-  /** What is aimed at, as ours / floor. */
-  aim: string;
-}
-
-export function printTable(rows: readonly Row[]): void {
-  const cells = rows.map(({ what, unit, ours, floor, floorIs, aim }) => {
-    // Runs alternate, so that each ratio compares neighbours in time on a machine that is never quite quiet.
-    const ratio = median(ours.map((value, index) => value / floor[index]!));
-    return [what, `${show(median(ours))} ${unit}`, `${show(median(floor))} ${unit}`, ratio.toFixed(2), aim, floorIs];
-  });
-  const table = [['', 'callgate', 'floor', 'ratio', 'aim', 'the floor is'], ...cells];
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-  for (const row of table)
-    console.log(
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join('  ')
-        .trimEnd(),
-    );
-}
-
-const show = (value: number): string => (value >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(3));
+/** The smallest value that this share of all values does not exceed (nearest rank). */
+export const percentile = (values: readonly number[], share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(values.length * share) - 1)]!;

@@ -1,12 +1,13 @@
 // The floor: mediasoup alone, in a process of its own, with the same objects a session has (one audio echo) and no
-// signaling. Driven over IPC: {rate: count} answers {rate, cpuMs}, {hold: count} answers {kilobytes}.
+// signaling.
+import { setTimeout as delay } from 'node:timers/promises';
 import { createWorker } from 'mediasoup';
 import type { RtpParameters, WebRtcServer, WebRtcTransport } from 'mediasoup/types';
 import { routerCodecs } from '../../src/sdp/codecs.ts';
+import { answer } from './ask.ts';
 import { rate } from './measure.ts';
-import { cpuMs, kilobytes } from './process-usage.ts';
 
-const IN_FLIGHT = 32;
+const IN_FLIGHT = 64;
 const worker = await createWorker({ logLevel: 'none' });
 const listen = { ip: '127.0.0.1' };
 const webRtcServer: WebRtcServer = await worker.createWebRtcServer({
@@ -21,6 +22,7 @@ const dtlsParameters = {
   role: 'client' as const,
   fingerprints: [{ algorithm: 'sha-256' as const, value: Array(32).fill('AB').join(':') }],
 };
+const held: WebRtcTransport[] = [];
 let ssrc = 1000;
 
 async function open(): Promise<WebRtcTransport> {
@@ -39,22 +41,21 @@ async function open(): Promise<WebRtcTransport> {
   return transport;
 }
 
-const usage = () => [process.pid, worker.pid];
-
-process.on('message', async (wish: { rate?: number; hold?: number }) => {
-  if (wish.rate !== undefined) {
-    const before = cpuMs(usage());
-    const perSecond = await rate(wish.rate, IN_FLIGHT, async () => (await open()).close());
-    process.send?.({ rate: perSecond, cpuMs: (cpuMs(usage()) - before) / wish.rate });
-  }
-  if (wish.hold !== undefined) {
+answer({
+  /** Sessions set up and ended a second. */
+  rate: (count) => rate(count, IN_FLIGHT, async () => (await open()).close()),
+  /** Sessions set up and held a second. */
+  hold: (count) => rate(count, IN_FLIGHT, async () => held.push(await open())),
+  /** Ends those that are held; milliseconds until the worker has closed all of them: it answers in order. */
+  end: async () => {
+    const since = performance.now();
+    for (const transport of held.splice(0)) transport.close();
+    await worker.getResourceUsage();
+    return performance.now() - since;
+  },
+  collect: async () => {
     globalThis.gc?.();
-    const before = kilobytes(usage());
-    const held: WebRtcTransport[] = [];
-    await rate(wish.hold, IN_FLIGHT, async () => held.push(await open()));
-    globalThis.gc?.();
-    process.send?.({ kilobytes: (kilobytes(usage()) - before) / wish.hold });
-    for (const transport of held) transport.close();
-  }
+    await delay(500);
+  },
 });
-process.send?.({ ready: true });
+process.send?.('ready');

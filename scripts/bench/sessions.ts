@@ -1,130 +1,96 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { WebSocket } from 'ws';
-import { writeAnswer } from '../../src/load/sdp/answer.ts';
-import { earlyStart } from '../../test/support/ws-client.ts';
-import { type Row, rate } from './measure.ts';
-import { cpuMs, family, kilobytes } from './process-usage.ts';
-import { type BenchServer, ENDPOINT, startBenchServer } from './server.ts';
+import { GateClient, startRequest } from './gate-client.ts';
+import { JanusCall } from './janus/client.ts';
+import { JANUS_IS_MISSING, JanusServer } from './janus/server.ts';
+import { inRounds, type Row, rate, row, type Setting } from './measure.ts';
+import { MediasoupFloor } from './mediasoup-floor.ts';
+import { cpuUsed, perPiece, total, type Usage } from './process-usage.ts';
+import { BenchServer } from './server.ts';
 
 const IN_FLIGHT = 64;
 
-/** The answer is applied by then, so that a session that is ended had all its objects. */
-const APPLIED_MS = 20;
+/** Every session stands this long, so that all of it is there, in the worker too, when it is ended. */
+const HELD_MS = 100;
 
-/** Sessions set up and ended a second, CPU per session and memory per held session, beside mediasoup alone. */
-export async function benchSessions(
-  redisUrl: string,
-  { rounds, sessions, held }: { rounds: number; sessions: number; held: number },
-): Promise<Row[]> {
-  const server = await startBenchServer(redisUrl);
-  const raw = fork(new URL('./raw-mediasoup.ts', import.meta.url), { execArgv: ['--expose-gc'] });
-  try {
-    await once(raw, 'message');
-    const rates: Row = row('sessions set up and ended', '/s', '≥ 0.50');
-    const cpu: Row = row('CPU of a session', 'ms', '');
-    const memory: Row = row('memory of a held session', 'KB', '≤ 1.50');
-    for (let round = 0; round <= rounds; round += 1) {
-      const ours = await callRate(server, sessions);
-      const floor = await ask<{ rate: number; cpuMs: number }>(raw, { rate: sessions });
-      // The first round warms both up.
-      if (round === 0) continue;
-      rates.ours.push(ours.rate);
-      rates.floor.push(floor.rate);
-      cpu.ours.push(ours.cpuMs);
-      cpu.floor.push(floor.cpuMs);
-    }
-    memory.ours.push(await memoryOfHeld(server, held));
-    memory.floor.push((await ask<{ kilobytes: number }>(raw, { hold: held })).kilobytes);
-    return [rates, cpu, memory];
-  } finally {
-    // mediasoup catches the gentler signals; its worker ends with the pipe to its parent.
-    raw.kill('SIGKILL');
-    await server.stop();
-  }
+/** What a server has begun when it answers, it finishes within this. */
+const SETTLE_MS = 300;
+
+interface Call {
+  closed: Promise<void>;
+  hangUp(): void;
 }
 
-const row = (what: string, unit: string, aim: string): Row => ({
-  what,
-  unit,
-  aim,
-  ours: [],
-  floor: [],
-  floorIs: 'mediasoup: transport, produce, consume, close',
-});
+interface Cost {
+  perSecond: number;
+  /** CPU milliseconds of a session. */
+  server: Usage;
+  client: number;
+}
 
-async function callRate(server: BenchServer, count: number): Promise<{ rate: number; cpuMs: number }> {
-  const tokens = await mintAll(server, count);
-  const pids = family(server.pid);
-  const before = cpuMs(pids);
-  const perSecond = await rate(count, IN_FLIGHT, async (index) => {
-    const call = await BenchCall.open(server, tokens[index]!);
-    await delay(APPLIED_MS);
-    call.hangUp();
-    await call.ended;
+/** Sessions set up and ended a second and CPU per session, beside mediasoup alone and beside Janus. */
+export async function benchSessions(setting: Setting): Promise<Row[]> {
+  const count = setting.pick(2000, 800);
+  await using server = await BenchServer.start(setting.redisUrl);
+  using mediasoup = await MediasoupFloor.start();
+  await using janus = await JanusServer.start();
+  const client = new GateClient(server);
+  const rows = makeRows(janus !== undefined);
+  await inRounds(setting, 'sessions', async (record) => {
+    const starts = (await server.mintAll(count)).map((token) => startRequest(token));
+    const ours = await costOf(server.pid, count, () => drive(count, (index) => client.open(starts[index]!)));
+    const bare = await costOf(mediasoup.pid, count, () => mediasoup.rate(count));
+    const theirs = janus && (await costOf(janus.pid, count, () => drive(count, () => JanusCall.open(janus.port))));
+    if (record) rows.record(ours, bare, theirs);
   });
-  return { rate: perSecond, cpuMs: (cpuMs(pids) - before) / count };
+  return rows.all;
 }
 
-async function memoryOfHeld(server: BenchServer, count: number): Promise<number> {
-  const tokens = await mintAll(server, count);
-  const pids = family(server.pid);
-  await collectGarbage(server);
-  const before = kilobytes(pids);
-  const calls: BenchCall[] = [];
-  await rate(count, IN_FLIGHT, async (index) => calls.push(await BenchCall.open(server, tokens[index]!)));
-  await collectGarbage(server);
-  const after = kilobytes(pids);
-  for (const call of calls) call.hangUp();
-  await Promise.all(calls.map((call) => call.ended));
-  return (after - before) / count;
-}
-
-/** Memory that nobody holds any more is not what a session costs. */
-async function collectGarbage({ pid }: BenchServer): Promise<void> {
-  process.kill(pid, 'SIGUSR2');
-  await delay(1000);
-}
-
-async function mintAll(server: BenchServer, count: number): Promise<string[]> {
-  const tokens: string[] = [];
+/** Sets calls up, a bounded number at a time, and ends each a little later; how many a second. */
+async function drive(count: number, open: (index: number) => Promise<Call>): Promise<number> {
+  const since = performance.now();
+  const ends: Promise<void>[] = [];
   await rate(count, IN_FLIGHT, async (index) => {
-    tokens[index] = await server.mint();
+    const call = await open(index);
+    ends.push(call.closed);
+    setTimeout(() => call.hangUp(), HELD_MS);
   });
-  return tokens;
+  await Promise.all(ends);
+  return count / ((performance.now() - since) / 1000);
 }
 
-const ask = async <T>(child: ChildProcess, wish: object): Promise<T> => {
-  const answer = once(child, 'message');
-  child.send(wish);
-  return (await answer)[0] as T;
-};
+async function costOf(pid: number, count: number, run: () => Promise<number>): Promise<Cost> {
+  const before = cpuUsed(pid);
+  const ownBefore = process.cpuUsage();
+  const perSecond = await run();
+  const { user, system } = process.cpuUsage(ownBefore);
+  await delay(SETTLE_MS);
+  return { perSecond, server: perPiece(before, cpuUsed(pid), count), client: (user + system) / 1000 / count };
+}
 
-/** A call that is negotiated and never connected: the smallest client there is, so that the server is what is measured. */
-class BenchCall {
-  readonly ended: Promise<unknown>;
-  readonly #socket: WebSocket;
-
-  static async open({ url }: BenchServer, token: string): Promise<BenchCall> {
-    const start = { type: 'start', endpoint_id: ENDPOINT, token } as const;
-    const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/connect`, ['callgate.v1', earlyStart(start)], {
-      perMessageDeflate: false,
-    });
-    const call = new BenchCall(socket);
-    const [data] = (await once(socket, 'message')) as [Buffer];
-    const offer = JSON.parse(data.toString()) as { type: string; offer_id: string; sdp: string };
-    if (offer.type !== 'offer') throw new Error(`the server said ${data}`);
-    socket.send(JSON.stringify({ type: 'answer', offer_id: offer.offer_id, sdp: writeAnswer(offer.sdp) }));
-    return call;
-  }
-
-  private constructor(socket: WebSocket) {
-    this.#socket = socket;
-    this.ended = once(socket, 'close');
-  }
-
-  hangUp(): void {
-    this.#socket.send('{"type":"hangup"}');
-  }
+function makeRows(withJanus: boolean) {
+  const mediasoup = { floorIs: 'mediasoup: transport, produce, consume, close' };
+  const janus = { floorIs: withJanus ? 'Janus: echo test over its WebSocket' : JANUS_IS_MISSING };
+  const rates = row('sessions set up and ended', '/s', { ...mediasoup, aim: '≥ 0.50' });
+  const janusRates = row('sessions set up and ended', '/s', { ...janus, aim: '≥ 1.00' });
+  const cpu = row('CPU of a session', 'ms', mediasoup);
+  const janusCpu = row('CPU of a session', 'ms', { ...janus, aim: '≤ 1.20' });
+  const node = row('  of it Node', 'ms', mediasoup);
+  const worker = row('  of it the worker', 'ms', mediasoup);
+  const client = row('  beside it the client', 'ms', janus);
+  const put = ({ ours, floor }: Row, own: number, other?: number) => {
+    ours.push(own);
+    if (other !== undefined) floor.push(other);
+  };
+  return {
+    all: [rates, janusRates, cpu, node, worker, janusCpu, client],
+    record(own: Cost, bare: Cost, theirs: Cost | undefined) {
+      put(rates, own.perSecond, bare.perSecond);
+      put(janusRates, own.perSecond, theirs?.perSecond);
+      put(cpu, total(own.server), total(bare.server));
+      put(node, own.server.own, bare.server.own);
+      put(worker, own.server.children, bare.server.children);
+      put(janusCpu, total(own.server), theirs && total(theirs.server));
+      put(client, own.client, theirs?.client);
+    },
+  };
 }
