@@ -1,0 +1,34 @@
+import type { Arrival } from '../plan.ts';
+import { UsageError } from '../usage-error.ts';
+import { CSV_HEADER, readCsvLine } from './csv.ts';
+import { eachLine, Mistakes, type ReadLine } from './lines.ts';
+import { readTraceLine } from './recorded.ts';
+
+const MAX_SESSIONS = 1_000_000;
+
+/**
+ * Reads recorded sessions, sorted by arrival, the first at 0. The file is one that the server recorded, JSON Lines of
+ * `TraceLine`, or CSV of start and duration (`csv.ts`); which of them its first line tells. Where no endpoint is named,
+ * `endpointId` is empty.
+ * @throws {UsageError} with the first mistakes and their lines, or when there is no session or more than a million.
+ */
+export async function readSessions(path: string): Promise<Arrival[]> {
+  const mistakes = new Mistakes();
+  const arrivals: Arrival[] = [];
+  let read: ReadLine | undefined;
+  await eachLine(path, mistakes, (line, number) => {
+    if (read === undefined) {
+      read = line.startsWith('{') ? readTraceLine : readCsvLine;
+      if (CSV_HEADER.test(line)) return;
+    }
+    const arrival = read(line);
+    if (typeof arrival === 'string') return mistakes.add(number, arrival);
+    if (arrivals.push(arrival) > MAX_SESSIONS) throw new UsageError(`${path} holds more than a million sessions`);
+  });
+  mistakes.check(path);
+  if (arrivals.length === 0) throw new UsageError(`${path} holds no sessions`);
+  arrivals.sort((a, b) => a.atMs - b.atMs);
+  const first = arrivals[0]!.atMs;
+  for (const arrival of arrivals) arrival.atMs -= first;
+  return arrivals;
+}

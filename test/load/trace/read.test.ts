@@ -1,0 +1,163 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readSessions } from '../../../src/load/trace/read.ts';
+import { UsageError } from '../../../src/load/usage-error.ts';
+import { END_REASONS } from '../../../src/protocol/codes.ts';
+import type { TraceLine } from '../../../src/telemetry/trace-format.ts';
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'callgate-read-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+let files = 0;
+const read = async (text: string) => {
+  const path = join(folder, `${files++}`);
+  await writeFile(path, text);
+  return readSessions(path);
+};
+
+/** The lines of the mistakes, without the headline. */
+const mistakes = async (text: string): Promise<string[]> => {
+  const error: unknown = await read(text).catch((error: unknown) => error);
+  expect(error).toBeInstanceOf(UsageError);
+  return (error as UsageError).message.split('\n  ').slice(1);
+};
+
+const LINE: TraceLine = {
+  at: '2026-05-04T09:12:33.120Z',
+  endpoint_id: 'ep_echo',
+  media: ['audio'],
+  duration_ms: 1500,
+  live_ms: 80,
+  end_reason: 'completed',
+};
+const line = (changes: Record<string, unknown> = {}): string => JSON.stringify({ ...LINE, ...changes });
+
+describe('a recorded trace', () => {
+  it('is read in the order of arrival, counted from the first', async () => {
+    const later = line({ at: '2026-05-04T11:12:34.000+02:00', endpoint_id: 'ep_b', duration_ms: 0 });
+    expect(await read(`${later}\r\n\n${line()}\n`)).toEqual([
+      { atMs: 0, endpointId: 'ep_echo', media: 'audio', durationMs: 1500, ending: 'hangup' },
+      { atMs: 880, endpointId: 'ep_b', media: 'audio', durationMs: 0, ending: 'hangup' },
+    ]);
+  });
+
+  it('ends sessions as they ended, where a client or a backend can', async () => {
+    const endings = (await read(END_REASONS.map((end_reason) => line({ end_reason })).join('\n'))).map((a) => a.ending);
+    expect(Object.fromEntries(END_REASONS.map((reason, i) => [reason, endings[i]]))).toEqual({
+      completed: 'hangup',
+      expired: 'expiry',
+      revoked: 'revoke',
+      answer_timeout: 'silence',
+      connect_timeout: 'silence',
+      negotiation_failed: 'hangup',
+      client_lost: 'loss',
+      worker_lost: 'hangup',
+      node_lost: 'hangup',
+      node_drained: 'hangup',
+      flow_closed: 'hangup',
+      server_shutdown: 'hangup',
+    });
+  });
+
+  it.each([
+    [['audio'], 80, 'audio'],
+    [['video'], 80, 'audio+video'],
+    [['video', 'audio', 'data'], 80, 'audio+video'],
+    [['data'], 80, 'audio'],
+    [[], 80, 'none'],
+    [['audio', 'video'], null, 'none'],
+  ])('of media %j, live after %s ms, sends %s', async (media, live_ms, sends) => {
+    expect((await read(line({ media, live_ms })))[0]?.media).toBe(sends);
+  });
+
+  it('is refused with the lines and what is wrong with them', async () => {
+    const text = [
+      line(),
+      'start',
+      line({ at: '2026-13-04T09:12:33Z' }),
+      line({ duration_ms: -1 }),
+      line({ media: ['smell'] }),
+      line({ caller: 'Ada' }),
+      line({ live_ms: 'soon' }),
+      line({ end_reason: 'boredom' }),
+    ];
+    expect(await mistakes(text.join('\n'))).toEqual([
+      'line 2: is not a JSON object',
+      'line 3: at must be an RFC 3339 time',
+      'line 4: duration_ms must be a whole number of milliseconds',
+      'line 5: media must be a list of audio, video and data',
+      'line 6: must have at, endpoint_id, media, duration_ms, live_ms, end_reason, and nothing else',
+      'and 2 more mistakes',
+    ]);
+  });
+
+  it.each(['{"__proto__":{"at":1}}', '{}', '{"at":', '{"at":null}'])('is refused where it holds %s', async (text) => {
+    expect(await mistakes(text)).toEqual([expect.stringMatching(/^line 1: /)]);
+  });
+});
+
+describe('a CSV file', () => {
+  it.each(['', 'start,duration\n', 'Start, Duration\r\n', '\uFEFFstart,duration\n'])(
+    'with the header %j',
+    async (header) => {
+      expect(await read(`${header}100.5,2\n99.25,0.5\n`)).toEqual([
+        { atMs: 0, endpointId: '', media: 'audio', durationMs: 500, ending: 'hangup' },
+        { atMs: 1250, endpointId: '', media: 'audio', durationMs: 2000, ending: 'hangup' },
+      ]);
+    },
+  );
+
+  it('with times and endpoints', async () => {
+    const text = 'start,duration,endpoint_id\n2026-05-04T09:12:34Z,60,ep_b\n2026-05-04T09:12:33.500Z, 30 , ep_a';
+    expect((await read(text)).map(({ atMs, endpointId }) => [atMs, endpointId])).toEqual([
+      [0, 'ep_a'],
+      [500, 'ep_b'],
+    ]);
+  });
+
+  it('is refused with the lines and what is wrong with them', async () => {
+    expect(await mistakes('start,duration\n1\nyesterday,1\n1,-1\n1,1e9\n1,2,ep,x\n1,\n')).toEqual([
+      'line 2: must be start,duration or start,duration,endpoint_id',
+      'line 3: start must be an RFC 3339 time or a number of seconds',
+      'line 4: duration must be a number of seconds',
+      'line 5: duration must be a number of seconds',
+      'line 6: must be start,duration or start,duration,endpoint_id',
+      'and 1 more mistakes',
+    ]);
+  });
+});
+
+describe('a file', () => {
+  it.each(['', '\n\n', 'start,duration\n'])('without sessions, such as %j, is refused', async (text) => {
+    await expect(read(text)).rejects.toThrow('holds no sessions');
+  });
+
+  it('that is not there is refused', async () => {
+    await expect(readSessions(join(folder, 'nowhere'))).rejects.toThrow(/nowhere cannot be read \(ENOENT\)$/);
+  });
+
+  it('with lines of more than 4 KiB is refused, however long they are and wherever they end', async () => {
+    const long = 'x'.repeat(4097);
+    const endless = 'x'.repeat(1_000_000);
+    expect(await mistakes(`${line()}\n${long}\n${endless}\n${line()}\n${long}`)).toEqual([
+      'line 2: is longer than 4 KiB',
+      'line 3: is longer than 4 KiB',
+      'line 5: is longer than 4 KiB',
+    ]);
+    expect(await read(`${line()}${' '.repeat(4096 - line().length)}\n`)).toHaveLength(1);
+  });
+
+  it('of more than a million sessions is refused', async () => {
+    await expect(read('1,1\n'.repeat(1_000_001))).rejects.toThrow('more than a million sessions');
+  });
+
+  it('that is not text is refused without being repeated', async () => {
+    const told = await mistakes('\u001b[31m\u0000\u0001,\u0002');
+    expect(told).toEqual(['line 1: start must be an RFC 3339 time or a number of seconds']);
+  });
+});
