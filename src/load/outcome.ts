@@ -27,4 +27,12 @@ export interface Outcome {
   error?: string;
   /** Reason of the server's `ended`. */
   endReason?: string;
+  /** How much later than scheduled the tester itself began, milliseconds; the timings hold it too. */
+  lateMs: number;
+  /** How many of several presenters got an offer for the one token. */
+  winners?: number;
+  /** Whether the token, presented again after its session, was refused or taken. */
+  reuse?: 'refused' | 'taken';
+  /** Whether its socket was killed, and whether the session was resumed after it. */
+  churn?: 'killed' | 'resumed';
 }

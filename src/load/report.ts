@@ -36,6 +36,8 @@ export interface Report {
   interrupted: boolean;
   sessions: { planned: number; arrived: number; offered: number; connected: number; ended: number; failed: number };
   timings: Record<Stage, Percentiles>;
+  /** How much later than scheduled the tester itself began sessions: a tester out of breath measures itself. */
+  lateness: Percentiles;
   packets: Packets;
   /** Failures by code. */
   errors: Record<string, number>;

@@ -1,0 +1,267 @@
+import type { StartMessage } from '../protocol/messages.ts';
+import type { Backend } from './backend.ts';
+import { Call } from './call.ts';
+import type { OfferMessage } from './call-socket.ts';
+import { Contender } from './contender.ts';
+import { faultOf } from './ending.ts';
+import { Failure, PATIENCE_MS } from './failure.ts';
+import type { Outcome, Stage } from './outcome.ts';
+import { createPeer } from './peer/index.ts';
+import type { Peer } from './peer.ts';
+import type { Arrival, Media } from './plan.ts';
+import { Race } from './race.ts';
+
+/** What all sessions of a run have in common. */
+export interface Habits {
+  urls: readonly string[];
+  /** How many clients present each token at once; 1 for no race. */
+  contenders: number;
+  /** Whether each token is presented again after its session. */
+  reuse: boolean;
+  /** Probability that a session's socket is killed once, and resumed. */
+  churn: number;
+}
+
+export interface CallerDeps {
+  habits: Habits;
+  /** One per URL, in the same order. */
+  backends: readonly Backend[];
+  /** Milliseconds after the start of the run. */
+  now(): number;
+  /** A number from 0 up to 1. */
+  random(): number;
+}
+
+/** A session stops sending this long before its end, so that what is under way still comes back. */
+const DRAIN_MS = 100;
+/** The first packet is waited for until the session's end, and at least this long. */
+const FIRST_PACKET_MS = 5000;
+/** A token that was used, or is past its time by now. */
+const REFUSALS: ReadonlySet<string> = new Set(['token_used', 'token_expired']);
+/** The server says that there is media to come: its sections send. */
+const SENDS_MEDIA = /^a=send(recv|only)\r?$/m;
+
+/** One simulated session, from its scheduled arrival to what became of it. */
+export class Caller {
+  readonly #arrival: Arrival;
+  readonly #deps: CallerDeps;
+  readonly #outcome: Outcome;
+  readonly #peer: Promise<Peer> | undefined;
+  readonly #call: Call;
+  readonly #stopped = Promise.withResolvers<void>();
+  #stopping = false;
+  #race: Race | undefined;
+  #raced: Promise<void> | undefined;
+  #presentedMs = 0;
+  /** When the session is to end. */
+  #endsMs = 0;
+
+  constructor(index: number, arrival: Arrival, deps: CallerDeps) {
+    this.#arrival = arrival;
+    this.#deps = deps;
+    this.#outcome = {
+      index,
+      scheduledMs: arrival.atMs,
+      timings: {},
+      packets: { sent: 0, received: 0, lost: 0 },
+      lateMs: Math.max(deps.now() - arrival.atMs, 0),
+    };
+    this.#peer = arrival.ending === 'silence' ? undefined : openPeer(arrival.media);
+    this.#call = new Call(this.#peer, deps.now);
+  }
+
+  /** Lives the session. What goes wrong is in the outcome; it rejects for a defect of the tester only. */
+  async run(): Promise<Outcome> {
+    try {
+      await this.#live();
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      this.#blame(error.code);
+    } finally {
+      await this.#leave();
+    }
+    return this.#outcome;
+  }
+
+  /** Ends the session properly, as soon as it is set up. */
+  stop(): void {
+    this.#stopping = true;
+    this.#stopped.resolve();
+  }
+
+  /** Ends it at once, whatever it waits for. */
+  abort(): void {
+    this.#call.fail('interrupted');
+  }
+
+  async #live(): Promise<void> {
+    const { endpointId, media, ending, durationMs } = this.#arrival;
+    const wish = {
+      endpointId,
+      ...(ending === 'expiry' && { maxDurationSeconds: Math.ceil(durationMs / 1000) }),
+    };
+    const { id, token } = await this.#within(this.#backend.mint(wish));
+    this.#mark('mint');
+    const start: StartMessage = { type: 'start', endpoint_id: endpointId, token };
+    if (media === 'audio') start.media = { video: 'none' };
+    await this.#present(start);
+    const offer = await this.#within(this.#call.offered);
+    const offeredMs = this.#mark('offer');
+    this.#endsMs = (ending === 'expiry' ? offeredMs : this.#arrival.atMs) + durationMs;
+    if (this.#peer && media !== 'none') await this.#connect(await this.#peer, offer);
+    await this.#hold();
+    await this.#end(id);
+    await this.#raced;
+    if (this.#deps.habits.reuse) await this.#presentAgain(start);
+  }
+
+  /** Presents the token: with the upgrade, or by several clients at once. */
+  async #present(start: StartMessage): Promise<void> {
+    const { contenders } = this.#deps.habits;
+    this.#presentedMs = this.#deps.now();
+    if (contenders === 1) return this.#call.present(this.#url(), start, () => this.#mark('socket'));
+    const urls = Array.from({ length: contenders }, (_, offset) => this.#url(offset));
+    this.#race = new Race(urls, (socket, offer) => this.#call.adopt(socket, offer));
+    await this.#within(this.#race.present(start, () => this.#mark('socket')));
+    this.#raced = this.#judge(this.#race);
+  }
+
+  async #judge(race: Race): Promise<void> {
+    const { winners, oddity } = await race.result();
+    this.#outcome.winners = winners;
+    if (winners === 0) this.#call.fail(oddity ?? 'no_winner');
+    else if (oddity !== undefined) this.#blame(`loser_${oddity}`);
+  }
+
+  /** Waits for ICE and DTLS and, where the offer sends media to the client, for the first packet. */
+  async #connect(peer: Peer, { sdp }: OfferMessage): Promise<void> {
+    void peer.firstPacket.then(() => this.#mark('first_packet'));
+    await this.#within(Promise.race([peer.connected, this.#call.ended]));
+    if (this.#call.end) return;
+    const latestMs = Math.max(this.#mark('connected') + FIRST_PACKET_MS, this.#endsMs);
+    if (!SENDS_MEDIA.test(sdp)) return;
+    await this.#pauseUntil(latestMs, peer.firstPacket);
+    const cutShort = this.#stopping || this.#call.end !== undefined;
+    if (this.#outcome.timings.first_packet === undefined && !cutShort) this.#blame('no_media');
+  }
+
+  async #hold(): Promise<void> {
+    if (this.#deps.random() < this.#deps.habits.churn) await this.#breakAndResume();
+    await this.#pauseUntil(this.#endsMs - DRAIN_MS);
+    (await this.#peer)?.stopSending();
+    await this.#pauseUntil(this.#endsMs);
+  }
+
+  /** Kills the socket at a random moment of what is left, and comes back. */
+  async #breakAndResume(): Promise<void> {
+    const now = this.#deps.now();
+    await this.#pauseUntil(now + this.#deps.random() * (this.#endsMs - now));
+    if (this.#stopping || this.#call.end) return;
+    this.#outcome.churn = 'killed';
+    this.#call.lose();
+    this.#call.resume(this.#url());
+    await this.#within(this.#call.resumed);
+    this.#outcome.churn = 'resumed';
+  }
+
+  async #end(tokenId: string): Promise<void> {
+    const call = this.#call;
+    const { ending } = this.#arrival;
+    const unasked = call.end !== undefined;
+    if (this.#stopping) this.#endsMs = Math.min(this.#endsMs, this.#deps.now());
+    if (ending === 'loss' && !unasked && !this.#stopping) return call.lose();
+    if (!unasked) await this.#askForEnd(tokenId);
+    await this.#within(call.ended);
+    this.#tellEnd(call.end!, unasked);
+  }
+
+  async #askForEnd(tokenId: string): Promise<void> {
+    const { ending } = this.#arrival;
+    if (this.#stopping || ending === 'hangup' || ending === 'silence') this.#call.hangUp();
+    else if (ending === 'revoke') await this.#within(this.#backend.revoke(tokenId));
+  }
+
+  #tellEnd({ reason, atMs }: { reason: string; atMs: number }, unasked: boolean): void {
+    const { ending: planned, durationMs } = this.#arrival;
+    const interrupted = this.#stopping;
+    this.#outcome.endReason = reason;
+    this.#outcome.endedMs = atMs;
+    const lastedMs = atMs - this.#presentedMs;
+    const fault = faultOf({ reason, planned, interrupted, unasked, lastedMs, durationMs });
+    if (fault !== undefined) this.#blame(fault);
+    else if (planned !== 'silence') this.#outcome.timings.end = Math.max(atMs - this.#endsMs, 0);
+  }
+
+  /** Presents the token once more, to the next URL. */
+  async #presentAgain(start: StartMessage): Promise<void> {
+    const contender = new Contender(this.#url(1), (socket) => socket.send({ type: 'hangup' }), start);
+    const verdict = await contender.verdict;
+    contender.leave();
+    if (verdict === 'offered') this.#outcome.reuse = 'taken';
+    else if (REFUSALS.has(verdict)) this.#outcome.reuse = 'refused';
+    else this.#blame(`reuse_${verdict}`);
+  }
+
+  async #leave(): Promise<void> {
+    this.#call.close();
+    this.#race?.leave();
+    const peer = await this.#peer?.catch(() => undefined);
+    if (peer) this.#outcome.packets = peer.packets();
+    if (this.#outcome.timings.offer !== undefined) this.#outcome.endedMs ??= this.#deps.now();
+    await peer?.close();
+  }
+
+  get #backend(): Backend {
+    const { backends } = this.#deps;
+    return backends[this.#outcome.index % backends.length]!;
+  }
+
+  /** The URL of the session, or one so many after it. */
+  #url(offset = 0): string {
+    const { urls } = this.#deps.habits;
+    return urls[(this.#outcome.index + offset) % urls.length]!;
+  }
+
+  /** Notes that a stage is reached, for the first time; milliseconds after the start of the run. */
+  #mark(stage: Stage): number {
+    const now = this.#deps.now();
+    this.#outcome.timings[stage] ??= now - this.#arrival.atMs;
+    return now;
+  }
+
+  /** What went wrong first is what is told. */
+  #blame(code: string): void {
+    this.#outcome.error ??= code;
+  }
+
+  /** Waits no longer than anybody would. @throws {Failure} `timeout`, or that of the call */
+  async #within<T>(promise: Promise<T>): Promise<T> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Failure('timeout')), PATIENCE_MS);
+    try {
+      return await Promise.race([promise, this.#call.failed, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Waits for a moment of the run; a stop, the end of the session or one more thing cut it short. */
+  async #pauseUntil(ms: number, ...also: Promise<unknown>[]): Promise<void> {
+    const over = Promise.withResolvers<void>();
+    const timer = setTimeout(over.resolve, ms - this.#deps.now());
+    try {
+      await Promise.race([over.promise, this.#stopped.promise, this.#call.ended, this.#call.failed, ...also]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function openPeer(media: Media): Promise<Peer> {
+  const peer = createPeer(media).catch(() => {
+    throw new Failure('peer_failed');
+  });
+  // It is looked at when the offer is there.
+  void Promise.allSettled([peer]);
+  return peer;
+}

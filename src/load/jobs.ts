@@ -1,0 +1,137 @@
+import { randomInt } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { isApiKey } from '../mint/api-keys.ts';
+import type { Habits } from './caller.ts';
+import type { Arrival, Media } from './plan.ts';
+import { planLoad } from './plan-load.ts';
+import { passMs, planReplay } from './plan-replay.ts';
+import { type Job, run } from './run.ts';
+import { threadsFor } from './schedule.ts';
+import type { Threshold } from './thresholds.ts';
+import { describe } from './trace/describe.ts';
+import { readSessions } from './trace/read.ts';
+import { UsageError } from './usage-error.ts';
+
+interface CommonOptions {
+  url?: string[];
+  apiKey?: string;
+  apiKeyFile?: string;
+  threads?: number;
+  seed?: number;
+  json?: string;
+  html?: string;
+  fail?: Threshold[];
+}
+
+export interface LoadOptions extends CommonOptions {
+  endpoint: string;
+  sessions: number;
+  rate: number;
+  duration: number;
+  media: Media;
+  ending: 'hangup' | 'expiry';
+  race?: number;
+  reuse?: boolean;
+  churn: number;
+}
+
+export interface ReplayOptions extends CommonOptions {
+  endpoint?: string;
+  media?: Media;
+  speed: number;
+  loop?: boolean;
+  for?: number;
+  describe?: boolean;
+}
+
+/** `callgate load`. Returns the exit code. @throws {UsageError} */
+export async function runLoad(options: LoadOptions): Promise<number> {
+  const { endpoint, sessions, rate, duration, media, ending, race = 1, reuse = false, churn } = options;
+  // RFC-less rule of the mint API: max_duration_seconds is a whole number.
+  if (ending === 'expiry' && duration % 1000 !== 0)
+    throw new UsageError('a token expires after whole seconds: --duration must be such with --ending expiry');
+  const arrivals = planLoad({ endpointId: endpoint, sessions, rate, durationMs: duration, media, ending });
+  const words = [
+    `--endpoint ${endpoint}`,
+    `--sessions ${sessions}`,
+    `--rate ${rate}/s`,
+    `--duration ${duration / 1000}s`,
+    `--media ${media}`,
+    `--ending ${ending}`,
+    ...(race > 1 ? [`--race ${race}`] : []),
+    ...(reuse ? ['--reuse'] : []),
+    ...(churn > 0 ? [`--churn ${churn}`] : []),
+  ];
+  const habits = { contenders: race, reuse, churn };
+  return run({ command: 'load', schedule: { arrivals }, ...(await commonJob(options, arrivals, words, habits)) });
+}
+
+/** `callgate replay`. Returns the exit code. @throws {UsageError} */
+export async function runReplay(file: string, options: ReplayOptions): Promise<number> {
+  const { endpoint, media, speed, loop = false, for: forMs } = options;
+  if (forMs !== undefined && !loop) throw new UsageError('--for goes with --loop');
+  const recorded = await readSessions(file);
+  if (options.describe) {
+    for (const line of describe(recorded)) console.log(line);
+    return 0;
+  }
+  const arrivals = planReplay(recorded, { speed, endpointId: endpoint, media });
+  if (arrivals.some(({ endpointId }) => endpointId === ''))
+    throw new UsageError(`${file} does not name the endpoint of every session: name one with --endpoint`);
+  const words = [
+    file,
+    ...(endpoint === undefined ? [] : [`--endpoint ${endpoint}`]),
+    ...(media === undefined ? [] : [`--media ${media}`]),
+    `--speed ${speed}`,
+    ...(loop ? ['--loop'] : []),
+    ...(forMs === undefined ? [] : [`--for ${forMs / 1000}s`]),
+  ];
+  const schedule = {
+    arrivals,
+    ...(loop && { loop: { everyMs: passMs(arrivals), untilMs: forMs ?? Number.POSITIVE_INFINITY } }),
+  };
+  const habits = { contenders: 1, reuse: false, churn: 0 };
+  return run({ command: 'replay', schedule, ...(await commonJob(options, arrivals, words, habits)) });
+}
+
+/** What both commands have in common. */
+async function commonJob(
+  options: CommonOptions,
+  arrivals: readonly Arrival[],
+  words: readonly string[],
+  habits: Omit<Habits, 'urls'>,
+): Promise<Omit<Job, 'command' | 'schedule'>> {
+  const { url: urls, json, html, fail: thresholds = [] } = options;
+  if (!urls) throw new UsageError('--url is missing: the address of a callgate');
+  const seed = options.seed ?? randomInt(2 ** 32);
+  const threads = options.threads ?? threadsFor(arrivals, availableParallelism());
+  return {
+    apiKey: await apiKeyOf(options),
+    habits: { urls, ...habits },
+    threads,
+    seed,
+    words: [
+      ...words,
+      `--threads ${threads}`,
+      `--seed ${seed}`,
+      ...thresholds.map(({ expression }) => `--fail '${expression}'`),
+    ],
+    report: { json, html, thresholds },
+  };
+}
+
+/** A file keeps the key out of the list of processes. */
+async function apiKeyOf({ apiKey, apiKeyFile }: CommonOptions): Promise<string> {
+  if (apiKey === undefined && apiKeyFile === undefined)
+    throw new UsageError('the API key is missing: --api-key or --api-key-file');
+  const key = apiKey ?? (await readKey(apiKeyFile!)).trim();
+  if (!isApiKey(key)) throw new UsageError('the API key is not of the form cgk_<key id>_<secret>');
+  return key;
+}
+
+function readKey(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`${path} cannot be read (${error.code})`);
+  });
+}

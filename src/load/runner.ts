@@ -1,0 +1,82 @@
+import { Backend } from './backend.ts';
+import { Caller, type CallerDeps, type Habits } from './caller.ts';
+import type { Outcome } from './outcome.ts';
+import { seededRandom } from './random.ts';
+import { type Schedule, shareOf } from './schedule.ts';
+
+/** What one thread of the tester does. Plain data, so that it can be handed to a worker. */
+export interface Task {
+  schedule: Schedule;
+  habits: Habits;
+  apiKey: string;
+  seed: number;
+  thread: number;
+  threads: number;
+}
+
+/** After an interrupt, sessions that are still not over are left behind. */
+const STOP_WITHIN_MS = 10_000;
+
+/** Begins the sessions of one thread when they are due, however the earlier ones fare. */
+export class Runner {
+  readonly #task: Task;
+  readonly #deps: Omit<CallerDeps, 'random'>;
+  readonly #told: (outcome: Outcome) => void;
+  readonly #running = new Map<Caller, Promise<void>>();
+  readonly #stopped = Promise.withResolvers<void>();
+  #stopping = false;
+  #patience: NodeJS.Timeout | undefined;
+
+  /** `now` is milliseconds after the start of the run; `told` hears of every session that is over. */
+  constructor(task: Task, now: () => number, told: (outcome: Outcome) => void) {
+    this.#task = task;
+    this.#told = told;
+    const backends = task.habits.urls.map((url) => new Backend(url, task.apiKey));
+    this.#deps = { habits: task.habits, backends, now };
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** Resolves when all sessions are over and everything is closed. */
+  async run(): Promise<void> {
+    for (const [index, arrival] of shareOf(this.#task.schedule, this.#task.thread, this.#task.threads)) {
+      await this.#pauseUntil(arrival.atMs);
+      if (this.#stopping) break;
+      const random = seededRandom(this.#task.seed, index);
+      this.#begin(new Caller(index, arrival, { ...this.#deps, random }));
+    }
+    while (this.#running.size > 0) await Promise.all(this.#running.values());
+    clearTimeout(this.#patience);
+    for (const backend of this.#deps.backends) backend.close();
+  }
+
+  /** Begins nothing more, and ends what runs: properly at first, at once after a while. */
+  stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#stopped.resolve();
+    for (const caller of this.#running.keys()) caller.stop();
+    this.#patience = setTimeout(() => {
+      for (const caller of this.#running.keys()) caller.abort();
+    }, STOP_WITHIN_MS);
+  }
+
+  #begin(caller: Caller): void {
+    const over = caller.run().then((outcome) => {
+      this.#running.delete(caller);
+      this.#told(outcome);
+    });
+    this.#running.set(caller, over);
+  }
+
+  async #pauseUntil(ms: number): Promise<void> {
+    const wait = ms - this.#deps.now();
+    if (wait <= 0) return;
+    const due = Promise.withResolvers<void>();
+    const timer = setTimeout(due.resolve, wait);
+    await Promise.race([due.promise, this.#stopped.promise]);
+    clearTimeout(timer);
+  }
+}

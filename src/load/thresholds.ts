@@ -1,0 +1,69 @@
+import { InvalidArgumentError } from 'commander';
+import { STAGES } from './outcome.ts';
+import type { Percentiles, Report } from './report.ts';
+
+/** A condition under which a run fails. */
+export interface Threshold {
+  expression: string;
+  /** The metric of a report; undefined when nothing was measured. */
+  measure(report: Report): number | undefined;
+  exceeds(value: number): boolean;
+}
+
+const QUANTILES = ['p50', 'p90', 'p95', 'p99', 'max'] as const satisfies (keyof Percentiles)[];
+
+const COMPARISONS: Readonly<Record<string, (value: number, limit: number) => boolean>> = {
+  '>': (value, limit) => value > limit,
+  '>=': (value, limit) => value >= limit,
+  '<': (value, limit) => value < limit,
+  '<=': (value, limit) => value <= limit,
+};
+
+const EXPRESSION = /^\s*([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\d+(?:\.\d+)?)\s*$/;
+
+const ALLOWED =
+  `It is a metric, one of > >= < <=, and a number, such as 'connected.p95>500'. Metrics: ${STAGES.join('|')} with ` +
+  `.${QUANTILES.join('|')} (milliseconds), errors, errors.<code>, packets.lost_percent, sessions.failed_percent.`;
+
+/** Reads what a `--fail` says. @throws {InvalidArgumentError} naming what is allowed */
+export function parseThreshold(expression: string): Threshold {
+  const [, metric = '', comparison = '', limit = ''] = EXPRESSION.exec(expression) ?? [];
+  const measure = measureOf(metric);
+  const compare = COMPARISONS[comparison];
+  if (!measure || !compare) throw new InvalidArgumentError(ALLOWED);
+  return { expression: expression.trim(), measure, exceeds: (value) => compare(value, Number(limit)) };
+}
+
+function measureOf(metric: string): Threshold['measure'] | undefined {
+  const [name = '', detail, ...more] = metric.split('.');
+  if (more.length > 0) return undefined;
+  if (metric === 'errors') return ({ sessions }) => sessions.failed;
+  if (name === 'errors' && detail) return ({ errors }) => errors[detail] ?? 0;
+  if (metric === 'packets.lost_percent') return ({ packets }) => percent(packets.lost, packets.lost + packets.received);
+  if (metric === 'sessions.failed_percent') return ({ sessions }) => percent(sessions.failed, sessions.arrived);
+  const stage = STAGES.find((each) => each === name);
+  const quantile = QUANTILES.find((each) => each === detail);
+  if (!stage || !quantile) return undefined;
+  return ({ timings }) => (timings[stage].count === 0 ? undefined : timings[stage][quantile]);
+}
+
+export const percent = (part: number, whole: number): number | undefined =>
+  whole === 0 ? undefined : (100 * part) / whole;
+
+/** Why a run fails, in sentences: promises of a token that were broken, and thresholds. */
+export function failuresOf(report: Report, thresholds: readonly Threshold[]): string[] {
+  const { race, reuse, sessions } = report;
+  return [
+    ...(race && race.severalWinners > 0 ? [`${race.severalWinners} tokens had several winners`] : []),
+    ...(race && race.noWinner > 0 ? [`${race.noWinner} tokens had no winner`] : []),
+    ...(reuse && reuse.taken > 0 ? [`${reuse.taken} tokens were taken again after their session`] : []),
+    ...(sessions.arrived > 0 && sessions.offered === 0 ? ['no session got an offer'] : []),
+    ...thresholds.flatMap((threshold) => failureOf(report, threshold)),
+  ];
+}
+
+function failureOf(report: Report, { expression, measure, exceeds }: Threshold): string[] {
+  const value = measure(report);
+  if (value === undefined) return [`${expression}: nothing was measured`];
+  return exceeds(value) ? [`${expression}: it was ${Number(value.toFixed(2))}`] : [];
+}
