@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadConfig, loadRedisUrl } from './config.ts';
 import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './directory/commands.ts';
+import { addLoadCommands } from './load/commands.ts';
 import { createApiKey, isApiKey } from './mint/api-keys.ts';
 import { startServer } from './server.ts';
 import { createLog } from './telemetry/log.ts';
@@ -55,6 +56,8 @@ directory
   .command('diff <tenants>')
   .description('print what applying a tenants file would change; status 1 when anything would')
   .action((path: string) => tell(() => diffDirectory(loadRedisUrl(), path)));
+
+addLoadCommands(program);
 
 async function serve(): Promise<void> {
   const { config, demo } = loadConfig();
