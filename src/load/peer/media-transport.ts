@@ -1,124 +1,183 @@
-import type { Socket } from 'node:dgram';
 import {
-  IceCandidate,
-  RTCDtlsFingerprint,
-  RTCDtlsParameters,
+  DtlsClient,
+  DtlsServer,
+  type DtlsSocket,
+  fingerprint,
+  keyLength,
+  ProtectionProfileAeadAes128Gcm,
+  type RTCCertificate,
   RTCDtlsTransport,
-  RTCIceGatherer,
-  RTCIceParameters,
-  RTCIceTransport,
-  StunProtocol,
+  SrtcpSession,
+  SrtpAuthenticationError,
+  SrtpSession,
+  saltLength,
 } from 'werift';
 import { isFeedback } from './feedback.ts';
+import { IceAgent, type IceCredentials, type RemoteIce } from './ice-agent.ts';
 import { isMedia, isRtcp } from './rtp-header.ts';
 import type { SrtpKeys } from './srtp.ts';
 
-/** AEAD_AES_128_GCM (RFC 7714 section 14.2); every callgate has it. */
-const SRTP_PROFILES: ConstructorParameters<typeof RTCDtlsTransport>[3] = [7];
+/** RFC 7714 section 14.2; every callgate has it. */
+const PROFILE = ProtectionProfileAeadAes128Gcm;
+
+type Setup = 'active' | 'passive';
+type DtlsCarrier = DtlsSocket['options']['transport'];
 
 /** What the server's description says of its transport. */
-export interface RemoteTransport {
-  usernameFragment: string;
-  password: string;
-  /** Values of `a=candidate`. */
-  candidates: readonly string[];
-  fingerprint: { algorithm: string; value: string };
+export interface RemoteTransport extends RemoteIce {
+  /** Fingerprint of its certificate: upper-case octets with colons between. */
+  sha256: string;
+}
+
+interface Keys {
+  local: SrtpKeys;
+  remote: SrtpKeys;
+  srtcp: SrtcpSession;
 }
 
 /**
- * ICE and DTLS of one client, by werift. It does without werift's RTCPeerConnection, which offers nothing to packets of SSRCs
- * that the offer did not declare, and which asks a public STUN server for up to 5 s when it gathers candidates. Media passes
- * werift by: it costs several times as much on the way through its transports.
+ * Transport of one client: DTLS by werift, between an ICE agent and SRTP of our own. werift's RTCPeerConnection offers nothing
+ * to packets of SSRCs that the offer did not declare. Its ICE asks a public STUN server first and paces itself by 20 ms, within
+ * which the server's first ClientHello comes, is lost and costs 100 ms. Its SRTP takes several times as long.
  */
-export class MediaTransport extends RTCDtlsTransport {
-  /** Takes every SRTP packet that comes in. */
-  onRtpPacket: (packet: Buffer) => void = () => {};
-  /** Takes RTCP feedback. */
+export class MediaTransport {
+  /** Takes every SRTP packet that comes in, from the moment there are keys. */
+  onRtp: (packet: Buffer) => void = () => {};
+  /** Takes RTCP feedback, decrypted. */
   onFeedback: (rtcp: Buffer) => void = () => {};
-  #socket: Socket | undefined;
-  #keys: { local: SrtpKeys; remote: SrtpKeys } | undefined;
+  readonly #ice = new IceAgent();
+  readonly #dtls: DtlsServer | DtlsClient;
+  readonly #fingerprint: string;
+  readonly #connected = Promise.withResolvers<void>();
+  /** What werift does for the handshake, timers included. */
+  readonly #working = new Set<Promise<unknown>>();
+  #remoteFingerprint = '';
+  #keys: Keys | undefined;
+  #closed = false;
 
-  static async create(setup: 'active' | 'passive'): Promise<MediaTransport> {
-    await RTCDtlsTransport.SetupCertificate();
-    return new MediaTransport(setup);
+  static async create(setup: Setup): Promise<MediaTransport> {
+    // One certificate serves all clients of a thread.
+    return new MediaTransport(setup, await RTCDtlsTransport.SetupCertificate());
   }
 
-  private constructor(setup: 'active' | 'passive') {
-    const gatherer = new RTCIceGatherer({
-      useIpv4: false,
-      useIpv6: false,
-      // The one socket is bound to all addresses; this only names its candidate.
-      additionalHostAddresses: ['127.0.0.1'],
+  private constructor(setup: Setup, certificate: RTCCertificate) {
+    const { certPem, privateKey, signatureHash } = certificate;
+    this.#fingerprint = certificate.getFingerprints()[0]!.value;
+    const carrier = carrierOver(this.#ice);
+    this.#dtls = new (setup === 'active' ? DtlsClient : DtlsServer)({
+      cert: certPem,
+      key: privateKey,
+      signatureHash,
+      transport: carrier,
+      srtpProfiles: [PROFILE],
+      extendedMasterSecret: true,
+      certificateRequest: true,
     });
-    delete gatherer.connection.stunServer;
-    gatherer.connection.iceControlling = true;
-    super({}, new RTCIceTransport(gatherer), RTCDtlsTransport.localCertificate, SRTP_PROFILES);
-    this.role = setup === 'active' ? 'client' : 'server';
+    const handle = this.#dtls.onHandleHandshakes;
+    this.#dtls.onHandleHandshakes = (messages) => this.#work(handle(messages));
+    this.#dtls.onConnect.once(() => this.#onHandshakeDone());
+    this.#ice.onPacket = (packet) => {
+      if (!isMedia(packet)) carrier.onData(packet, ['', 0]);
+      else if (this.#keys !== undefined) this.#onMedia(packet, this.#keys);
+    };
   }
 
-  /** SHA-256 of the certificate, colon-separated; one certificate serves all clients of a process. */
+  /** SHA-256 of the certificate, colon-separated. */
   get fingerprint(): string {
-    return this.localCertificate!.getFingerprints()[0]!.value;
+    return this.#fingerprint;
   }
 
-  get iceCredentials(): { usernameFragment: string; password: string } {
-    return this.iceTransport.localParameters;
+  get iceCredentials(): IceCredentials {
+    return this.#ice.credentials;
   }
 
-  /** Keys of both directions, once the handshake is done. */
-  get keys(): { local: SrtpKeys; remote: SrtpKeys } | undefined {
+  /** Resolves when ICE and DTLS are up. Never rejects: of a failure the server tells, and whoever waits has a deadline. */
+  get connected(): Promise<void> {
+    return this.#connected.promise;
+  }
+
+  /** Once connected. */
+  get keys(): Keys | undefined {
     return this.#keys;
   }
 
-  /** Takes the server's side of the transport; new ICE credentials restart ICE. */
-  async setRemote({ usernameFragment, password, candidates, fingerprint }: RemoteTransport): Promise<void> {
-    const before = this.iceTransport.getRemoteParameters();
-    if (before?.usernameFragment === usernameFragment && before.password === password) return;
-    this.iceTransport.setRemoteParams(new RTCIceParameters({ iceLite: true, usernameFragment, password }));
-    await this.iceTransport.gather();
-    for (const candidate of candidates) {
-      await this.iceTransport.addRemoteCandidate(IceCandidate.fromJSON({ candidate, sdpMid: '' }));
-    }
-    await this.iceTransport.addRemoteCandidate(undefined);
-    if (before !== null) return this.iceTransport.start();
-    const remote = new RTCDtlsFingerprint(fingerprint.algorithm, fingerprint.value);
-    this.setRemoteParams(new RTCDtlsParameters([remote], this.role === 'client' ? 'server' : 'client'));
-  }
-
-  /** Resolves when ICE and DTLS are up. */
-  async connect(): Promise<void> {
-    await this.iceTransport.start();
-    await this.start();
+  /** Takes the server's side of the transport and begins to connect; new ICE credentials restart ICE. */
+  setRemote({ sha256, ...ice }: RemoteTransport): void {
+    const first = this.#remoteFingerprint === '';
+    this.#remoteFingerprint = sha256;
+    this.#ice.setRemote(ice);
+    if (first) void this.#ice.connected.then(() => this.#hello());
   }
 
   /** Sends a packet as it is; one that cannot be sent is lost like any other. */
-  sendPacket(packet: Buffer): void {
-    const pair = this.iceTransport.connection.nominated;
-    if (pair !== undefined) this.#socket?.send(packet, pair.remoteAddr[1], pair.remoteAddr[0]);
+  send(packet: Buffer): void {
+    this.#ice.send(packet);
   }
 
-  override startSrtp(): void {
-    this.updateSrtpSession();
-    const { localContext, remoteContext } = this.srtp;
-    this.#keys = {
-      local: { key: localContext.srtpSessionKey, salt: localContext.srtpSessionSalt },
-      remote: { key: remoteContext.srtpSessionKey, salt: remoteContext.srtpSessionSalt },
-    };
-    const protocol = this.iceTransport.connection.nominated?.protocol;
-    if (!(protocol instanceof StunProtocol)) throw new Error('the selected candidate pair is not one of UDP');
-    const { transport } = protocol;
-    this.#socket = transport.socket;
-    const ofWerift = transport.onData;
-    transport.onData = (packet, address) => {
-      if (!isMedia(packet)) ofWerift(packet, address);
-      else if (!isRtcp(packet)) this.onRtpPacket(packet);
-      else if (isFeedback(packet)) this.onFeedback(this.srtcp.decrypt(packet));
-    };
-  }
-
+  /** Resolves when nothing is left, which takes the last timer of an unfinished handshake: usually up to half a second. */
   async close(): Promise<void> {
+    this.#closed = true;
+    this.#keys = undefined;
     // werift repeats an unanswered flight for up to 33 s; a later flight ends that.
-    if (this.dtls !== undefined) this.dtls.dtls.flight = Number.MAX_SAFE_INTEGER;
-    await this.stop();
+    this.#dtls.dtls.flight = Number.MAX_SAFE_INTEGER;
+    await this.#ice.close();
+    await Promise.allSettled(this.#working);
+  }
+
+  /** The active side begins the handshake. */
+  #hello(): void {
+    if (this.#dtls instanceof DtlsClient && !this.#closed) void this.#work(this.#dtls.connect());
+  }
+
+  #work(promise: Promise<void>): Promise<void> {
+    const done = () => this.#working.delete(promise);
+    this.#working.add(promise);
+    promise.then(done, done);
+    return promise;
+  }
+
+  #onHandshakeDone(): void {
+    const certificate = this.#dtls.remoteCertificate;
+    // RFC 8122 section 6.2: the other side must show the certificate that its description names.
+    if (certificate === undefined || fingerprint(certificate, 'sha256') !== this.#remoteFingerprint) return;
+    const { localKey, localSalt, remoteKey, remoteSalt } = this.#dtls.extractSessionKeys(
+      keyLength(PROFILE),
+      saltLength(PROFILE),
+    );
+    const keys = {
+      localMasterKey: localKey,
+      localMasterSalt: localSalt,
+      remoteMasterKey: remoteKey,
+      remoteMasterSalt: remoteSalt,
+    };
+    const { localContext: local, remoteContext: remote } = new SrtpSession({ keys, profile: PROFILE });
+    this.#keys = {
+      local: { key: local.srtpSessionKey, salt: local.srtpSessionSalt },
+      remote: { key: remote.srtpSessionKey, salt: remote.srtpSessionSalt },
+      srtcp: new SrtcpSession({ keys, profile: PROFILE }),
+    };
+    this.#connected.resolve();
+  }
+
+  #onMedia(packet: Buffer, { srtcp }: Keys): void {
+    if (!isRtcp(packet)) return this.onRtp(packet);
+    if (!isFeedback(packet)) return;
+    try {
+      this.onFeedback(srtcp.decrypt(packet));
+    } catch (error) {
+      // Feedback of somebody else.
+      if (!(error instanceof SrtpAuthenticationError)) throw error;
+    }
   }
 }
+
+/** werift's DTLS sends its records through this, and hears of those that came in. */
+const carrierOver = (ice: IceAgent): DtlsCarrier => ({
+  type: 'ice',
+  // Never read.
+  address: { address: '', family: '', port: 0 },
+  closed: false,
+  onData: () => {},
+  send: async (record) => ice.send(record),
+  close: async () => {},
+});

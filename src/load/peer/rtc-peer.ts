@@ -39,7 +39,6 @@ export class RtcPeer implements Peer {
   readonly #options: RtcPeerOptions;
   readonly #transport: MediaTransport;
   readonly #identity: Identity;
-  readonly #up = Promise.withResolvers<void>();
   readonly #first = Promise.withResolvers<void>();
   /** By payload type, those of retransmissions left out. */
   readonly #kinds = new Map<number, Kind>();
@@ -49,7 +48,6 @@ export class RtcPeer implements Peer {
   #sending: readonly SentTrack[] = [];
   #stopTicking: (() => void) | undefined;
   #stopped = false;
-  #started = false;
   #sent = 0;
   #came = 0;
   #retransmitted = 0;
@@ -62,12 +60,12 @@ export class RtcPeer implements Peer {
     this.#options = options;
     this.#transport = transport;
     this.#identity = newIdentity({ fingerprint: transport.fingerprint, setup: options.setup ?? 'passive' });
-    transport.onRtpPacket = (packet) => this.#count(packet);
+    transport.onRtp = (packet) => this.#count(packet);
     transport.onFeedback = (rtcp) => this.#serve(rtcp);
   }
 
   get connected(): Promise<void> {
-    return this.#up.promise;
+    return this.#transport.connected;
   }
 
   get firstPacket(): Promise<void> {
@@ -88,11 +86,10 @@ export class RtcPeer implements Peer {
     const offer = readOffer(offerSdp);
     const taken = offer.sections.filter(({ kind }) => this.#options.kinds.includes(kind));
     if (taken[0] === undefined) throw new Error('the client takes none of the offered sections');
-    await this.#transport.setRemote(remoteTransport(offer, taken[0]));
+    this.#transport.setRemote(remoteTransport(offer, taken[0]));
     for (const section of taken) this.#learn(section);
     this.#sending = taken.flatMap((section) => this.#track(section));
     Object.assign(this.#identity, this.#transport.iceCredentials);
-    this.#connect();
     return writeAnswer(offerSdp, { ...this.#options, identity: this.#identity });
   }
 
@@ -110,13 +107,6 @@ export class RtcPeer implements Peer {
   close(): Promise<void> {
     this.stopSending();
     return this.#transport.close();
-  }
-
-  #connect(): void {
-    if (this.#started) return;
-    this.#started = true;
-    // A failure is the server's to tell, which ends the session; whoever waits for the connection has a deadline.
-    this.#transport.connect().then(this.#up.resolve, () => undefined);
   }
 
   /** Remembers what packets a section may bring. */
@@ -150,7 +140,7 @@ export class RtcPeer implements Peer {
     if (keys === undefined) return;
     for (const track of this.#sending) {
       for (const packet of track.tick(keys)) {
-        this.#transport.sendPacket(packet);
+        this.#transport.send(packet);
         this.#sent++;
       }
     }
@@ -167,7 +157,7 @@ export class RtcPeer implements Peer {
 
   #resend(packet: Buffer | undefined): void {
     if (packet === undefined || this.#stopped) return;
-    this.#transport.sendPacket(packet);
+    this.#transport.send(packet);
     this.#retransmitted++;
   }
 
@@ -188,12 +178,13 @@ export class RtcPeer implements Peer {
 }
 
 const remoteTransport = (offer: Offer, section: OfferedSection): RemoteTransport => {
-  const [algorithm = '', value = ''] = requiredValue(offer, section, 'fingerprint').split(' ');
+  const [algorithm, sha256] = requiredValue(offer, section, 'fingerprint').split(' ');
+  if (algorithm !== 'sha-256' || sha256 === undefined) throw new Error('the offer has no SHA-256 fingerprint');
   return {
     usernameFragment: requiredValue(offer, section, 'ice-ufrag'),
     password: requiredValue(offer, section, 'ice-pwd'),
     candidates: offer.sections.flatMap((each) => values(each, 'candidate')),
-    fingerprint: { algorithm, value },
+    sha256,
   };
 };
 
