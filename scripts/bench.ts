@@ -2,6 +2,9 @@
 import { Command } from 'commander';
 import { TestRedis } from '../test/support/redis.ts';
 import { benchBurns } from './bench/burns.ts';
+import { benchEndings } from './bench/endings.ts';
+import { benchFirstMedia } from './bench/first-media.ts';
+import { benchHeld } from './bench/held.ts';
 import { describeMachine } from './bench/machine.ts';
 import type { Row, Setting } from './bench/measure.ts';
 import { benchMints } from './bench/mints.ts';
@@ -9,21 +12,29 @@ import { benchSessions } from './bench/sessions.ts';
 import { benchSignatures } from './bench/signatures.ts';
 import { formatTable } from './bench/table.ts';
 
-const BENCHES: Readonly<Record<string, (setting: Setting) => Promise<Row[]>>> = {
+type Bench = (setting: Setting) => Promise<Row[]>;
+
+const WITHOUT_BROWSER: Readonly<Record<string, Bench>> = {
   burns: benchBurns,
   mints: benchMints,
   signatures: benchSignatures,
   sessions: benchSessions,
+  held: benchHeld,
+  endings: benchEndings,
 };
+const IN_BROWSER: Readonly<Record<string, Bench>> = { 'first-media': benchFirstMedia };
+const BENCHES = { ...WITHOUT_BROWSER, ...IN_BROWSER };
 const names = Object.keys(BENCHES);
 
 const program = new Command('bench')
   .description('what callgate costs, each figure beside a floor of the same run')
   .option('--quick', 'fewer and shorter runs, for a first look', false)
+  .option('--browser', 'those that need Chromium as well', false)
   .option('--only <names...>', `some of: ${names.join(', ')}`)
   .parse();
-const { quick, only = names } = program.opts<{ quick: boolean; only?: string[] }>();
-const unknown = only.find((name) => !names.includes(name));
+const { quick, browser, only } = program.opts<{ quick: boolean; browser: boolean; only?: string[] }>();
+const wanted = only ?? Object.keys(browser ? BENCHES : WITHOUT_BROWSER);
+const unknown = wanted.find((name) => !names.includes(name));
 if (unknown !== undefined) program.error(`error: there is no benchmark ${unknown}; there are ${names.join(', ')}`);
 
 const redis = await TestRedis.start();
@@ -35,7 +46,7 @@ try {
     say: (progress) => console.error(progress),
   };
   const rows: Row[] = [];
-  for (const name of names) if (only.includes(name)) rows.push(...(await BENCHES[name]!(setting)));
+  for (const name of wanted) rows.push(...(await BENCHES[name]!(setting)));
   console.log(`\n${await describeMachine()}; medians of ${setting.rounds}\n\n${formatTable(rows)}`);
 } finally {
   await redis.stop();

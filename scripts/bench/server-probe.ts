@@ -12,8 +12,16 @@ export interface LoopDelays {
   max: number;
 }
 
+/** When so many transports, counted from the question on, were closed; epoch milliseconds. */
+export interface Closed {
+  inNode: number;
+  /** When the worker has said so, and Node has heard it. */
+  inWorker: number;
+}
+
+const epochMs = () => performance.timeOrigin + performance.now();
 const loop = new LoopDelay();
-let workers: Worker[] = [];
+const workers: Worker[] = [];
 let closed = 0;
 let awaited: { closed: number; reached(): void } | undefined;
 
@@ -39,13 +47,12 @@ answer({
     const taken = new Map(loop.take()?.map(({ quantile, seconds }) => [quantile, seconds * 1000]));
     return { p50: taken.get(0.5) ?? 0, p99: taken.get(0.99) ?? 0, max: taken.get(1) ?? 0 };
   },
-  // When this many transports from now on are closed, in the workers too: they answer in order. Epoch milliseconds.
-  closed: async (count) => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    awaited = { closed: closed + count, reached: resolve };
-    await promise;
-    workers = workers.filter((worker) => !worker.closed);
+  closed: async (count): Promise<Closed> => {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    awaited = { closed: closed + count, reached: () => resolve(epochMs()) };
+    const inNode = await promise;
+    // Workers answer in order.
     await Promise.allSettled(workers.map((worker) => worker.getResourceUsage()));
-    return performance.timeOrigin + performance.now();
+    return { inNode, inWorker: epochMs() };
   },
 });
