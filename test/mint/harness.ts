@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { type Config, loadConfig } from '../../src/config.ts';
 import type { Directory } from '../../src/directory/directory.ts';
@@ -73,6 +74,8 @@ export interface TestApi extends AsyncDisposable {
   url: string;
   port: number;
   store: MemoryTokenStore;
+  /** How many connections the server has open. */
+  connections: () => Promise<number>;
   /** Everything that was logged, at trace level. */
   logged: () => string;
 }
@@ -108,6 +111,7 @@ export async function startApi({
     url,
     port: (app.server.address() as AddressInfo).port,
     store,
+    connections: () => promisify(app.server.getConnections.bind(app.server))(),
     logged: () => lines.join(''),
     async [Symbol.asyncDispose]() {
       app.server.closeAllConnections();
