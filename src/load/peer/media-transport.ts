@@ -15,7 +15,7 @@ import {
 import { isFeedback } from './feedback.ts';
 import { IceAgent, type IceCredentials, type RemoteIce } from './ice-agent.ts';
 import { isMedia, isRtcp } from './rtp-header.ts';
-import type { SrtpKeys } from './srtp.ts';
+import { type SrtpKeys, srtpKeys } from './srtp.ts';
 
 /** RFC 7714 section 14.2; every callgate has it. */
 const PROFILE = ProtectionProfileAeadAes128Gcm;
@@ -152,8 +152,8 @@ export class MediaTransport {
     };
     const { localContext: local, remoteContext: remote } = new SrtpSession({ keys, profile: PROFILE });
     this.#keys = {
-      local: { key: local.srtpSessionKey, salt: local.srtpSessionSalt },
-      remote: { key: remote.srtpSessionKey, salt: remote.srtpSessionSalt },
+      local: srtpKeys(local.srtpSessionKey, local.srtpSessionSalt),
+      remote: srtpKeys(remote.srtpSessionKey, remote.srtpSessionSalt),
       srtcp: new SrtcpSession({ keys, profile: PROFILE }),
     };
     this.#connected.resolve();

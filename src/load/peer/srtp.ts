@@ -1,12 +1,14 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
 
 /** What protects the RTP packets of one direction (RFC 3711 section 4.3). */
 export interface SrtpKeys {
-  /** 16 bytes. */
-  key: Buffer;
+  key: KeyObject;
   /** Its first 12 bytes are used. */
   salt: Buffer;
 }
+
+/** `key` is of 16 bytes. Given as a buffer it would cost every packet five times what the cipher does (Node.js 24). */
+export const srtpKeys = (key: Buffer, salt: Buffer): SrtpKeys => ({ key: createSecretKey(key), salt });
 
 const CIPHER = 'aes-128-gcm';
 const TAG_BYTES = 16;
