@@ -4,7 +4,8 @@ import { callability } from '../directory/callability.ts';
 import type { DirectorySource, Endpoint } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
 import type { AuditEvent } from '../telemetry/audit.ts';
-import { type CallTokenClaims, parseTokenId } from '../tokens/claims.ts';
+import { parseTokenId } from '../tokens/claims.ts';
+import type { SignToken } from '../tokens/signer.ts';
 import type { CallTokenRecord, NewCallToken, TokenStore } from '../tokens/store.ts';
 import { type KeyedRequest, once } from './idempotency.ts';
 import { readCursor, toCursor } from './list-cursor.ts';
@@ -15,7 +16,7 @@ export interface MintDeps {
   config: Config;
   directory: DirectorySource;
   store: Pick<TokenStore, 'issue' | 'read' | 'refresh' | 'revoke' | 'list' | 'idempotency' | 'mintRate' | 'ready'>;
-  sign: (claims: CallTokenClaims) => Promise<string>;
+  sign: SignToken;
   /** A fresh id; with a family, one of it. */
   newTokenId: (family?: string) => string;
   /** Takes down what was done and what was refused. */
@@ -168,9 +169,9 @@ async function signedAgain(deps: Pick<MintDeps, 'store' | 'sign'>, id: string): 
  * The record comes first: a token without one could never be burned, and the store's clock gives the times. `exp` is
  * rounded up, because the store and not the JWT has the last word on expiry.
  */
-async function signed({ sign }: Pick<MintDeps, 'sign'>, record: IssuedToken): Promise<Minted> {
+function signed({ sign }: Pick<MintDeps, 'sign'>, record: IssuedToken): Minted {
   const { id, endpointId, team, createdAt, expiresAt, maxDurationSeconds, fingerprint } = record;
-  const token = await sign({
+  const token = sign({
     id,
     endpointId,
     team,

@@ -2,17 +2,16 @@ import { CallgateError } from '../errors.ts';
 import { parseTokenId } from '../tokens/claims.ts';
 import type { ListPosition } from '../tokens/store.ts';
 
-const FORM = /^(\d{1,15})\.(ct_\w+)$/;
+const FORM = /^(\d{1,16})\.(ct_\w+)$/;
 
 /** A place in the list as clients hand it back; they need not know what it holds. */
-export const toCursor = ({ createdAt, id }: ListPosition): string =>
-  Buffer.from(`${createdAt}.${id}`).toString('base64url');
+export const toCursor = ({ at, id }: ListPosition): string => Buffer.from(`${at}.${id}`).toString('base64url');
 
 /** @throws {CallgateError} `request_malformed` for anything that `toCursor` did not write */
 export function readCursor(cursor: string): ListPosition {
-  const [, createdAt, id = ''] = FORM.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
-  if (createdAt === undefined || !parseTokenId(id)) {
+  const [, at, id = ''] = FORM.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
+  if (at === undefined || !parseTokenId(id)) {
     throw new CallgateError('request_malformed', { message: 'cursor: must be the next_cursor of a page' });
   }
-  return { createdAt: Number(createdAt), id };
+  return { at: Number(at), id };
 }

@@ -1,3 +1,4 @@
+import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import {
   CompactSign,
@@ -20,7 +21,7 @@ export interface VerificationKey {
 
 export interface SigningKeys {
   /** The first key of the set. */
-  signing: VerificationKey & { privateKey: CryptoKey };
+  signing: VerificationKey & { privateKey: KeyObject };
   /** Every key of the set by its `kid`, the signing one included. */
   verifying: ReadonlyMap<string, VerificationKey>;
 }
@@ -109,7 +110,7 @@ async function importPublished(jwk: unknown): Promise<VerificationKey | undefine
   return typeof kid === 'string' && kid.length <= MAX_KID_LENGTH ? { ...key, kid } : undefined;
 }
 
-async function importKey(jwk: unknown, name: string): Promise<VerificationKey & { privateKey?: CryptoKey }> {
+async function importKey(jwk: unknown, name: string): Promise<VerificationKey & { privateKey?: KeyObject }> {
   if (!isRecord(jwk)) throw new KeySetError(`${name}: not a JWK`);
   const alg = algorithmOf(jwk, name);
   const { kty, crv, x, y, d } = jwk;
@@ -125,7 +126,7 @@ async function importKey(jwk: unknown, name: string): Promise<VerificationKey & 
   try {
     const publicKey = (await importJWK(bare, alg)) as CryptoKey;
     if (d === undefined) return { kid, alg, publicKey, publicJwk };
-    const privateKey = (await importJWK({ ...bare, d } as JWK, alg)) as CryptoKey;
+    const privateKey = createPrivateKey({ key: { ...bare, d } as JsonWebKey, format: 'jwk' });
     const probe = await new CompactSign(new Uint8Array(1)).setProtectedHeader({ alg }).sign(privateKey);
     await compactVerify(probe, publicKey);
     return { kid, alg, publicKey, publicJwk, privateKey };

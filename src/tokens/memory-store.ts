@@ -225,7 +225,7 @@ export class MemoryTokenStore implements TokenStore {
     this.#tokens.set(id, { ...kept, status: 'issued', createdAt, expiresAt, fenced: false, forgetAt });
     const list = this.#lists.get(kept.team) ?? new TeamList();
     this.#lists.set(kept.team, list);
-    list.add({ id, createdAt });
+    list.add({ id, at: createdAt });
     return { createdAt, expiresAt };
   }
 

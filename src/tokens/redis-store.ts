@@ -98,7 +98,7 @@ export class RedisTokenStore implements TokenStore {
     if (!key) throw new TypeError('an id has a wrong form');
     assertName(token.endpointId);
     assertName(token.team);
-    const times = await this.#caller.call(() =>
+    const step = () =>
       this.#steps.callgateIssue(
         key,
         token.endpointId,
@@ -108,11 +108,12 @@ export class RedisTokenStore implements TokenStore {
         token.metadata ? JSON.stringify(token.metadata) : '',
         token.fingerprint ?? '',
         this.#retentionMs,
-      ),
-    );
+      );
+    const issued = this.#caller.call(step);
+    await this.#lists.add(token.team, token.id, issued);
+    const times = await issued;
     if (!times) throw new Error('the token id is taken');
     const [createdAt, expiresAt] = times;
-    await this.#lists.add(token.team, { id: token.id, createdAt });
     return { createdAt, expiresAt };
   }
 
@@ -125,7 +126,7 @@ export class RedisTokenStore implements TokenStore {
     const answer = await this.#caller.call(step);
     if (typeof answer === 'string') return { refreshed: false, refusal: answer };
     const [createdAt, expiresAt] = answer;
-    await this.#lists.add(team, { id: successorId, createdAt });
+    await this.#lists.add(team, successorId);
     return { refreshed: true, createdAt, expiresAt };
   }
 
@@ -239,7 +240,7 @@ export class RedisTokenStore implements TokenStore {
       return typeof reply === 'string' || reply.length === 3 ? reply : { earlyMs: reply[0] };
     });
     // Never rejects, and nobody has to wait for it.
-    if (typeof answer !== 'string') void this.#lists.add(birth.team, { id, createdAt: birth.issuedAt });
+    if (typeof answer !== 'string') void this.#lists.add(birth.team, id);
     return answer;
   }
 

@@ -1,12 +1,26 @@
-import { SignJWT } from 'jose';
+import { sign } from 'node:crypto';
 import { type CallTokenClaims, TOKEN_TYPE, toPayload } from './claims.ts';
 import type { SigningKeys } from './keys.ts';
 
-/** Signs claims into a compact JWT. */
-export type SignToken = (claims: CallTokenClaims) => Promise<string>;
+/** Signs claims into a compact JWT (RFC 7515 section 7.1). */
+export type SignToken = (claims: CallTokenClaims) => string;
 
-/** A signer that uses the first key of the set. */
+/**
+ * A signer that uses the first key of the set. It signs at once: WebCrypto, which jose is built on, hands each signature to
+ * a thread and back, and that costs more than twice what the signature does.
+ */
 export function createSigner({ signing }: SigningKeys, issuer: string): SignToken {
-  const header = { alg: signing.alg, kid: signing.kid, typ: TOKEN_TYPE };
-  return (claims) => new SignJWT(toPayload(claims, issuer)).setProtectedHeader(header).sign(signing.privateKey);
+  const header = encode({ alg: signing.alg, kid: signing.kid, typ: TOKEN_TYPE });
+  const key = signing.privateKey;
+  const how =
+    signing.alg === 'ES256'
+      ? // RFC 7518 section 3.4: R and S side by side, not in DER.
+        ({ hash: 'sha256', key: { key, dsaEncoding: 'ieee-p1363' } } as const)
+      : ({ hash: null, key } as const);
+  return (claims) => {
+    const signed = `${header}.${encode(toPayload(claims, issuer))}`;
+    return `${signed}.${sign(how.hash, Buffer.from(signed), how.key).toString('base64url')}`;
+  };
 }
+
+const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');

@@ -54,9 +54,9 @@ export type RefreshResult =
   | { refreshed: true; createdAt: number; expiresAt: number }
   | { refreshed: false; refusal: 'unknown' | 'not_issued' };
 
-/** A place in a team's list: after the token of this time and id, newest first. */
+/** A place in a team's list: after the token of this time and id, newest first. The time is in the store's own units. */
 export interface ListPosition {
-  createdAt: number;
+  at: number;
   id: string;
 }
 

@@ -74,5 +74,4 @@ export class TeamList {
   }
 }
 
-const isBefore = (a: ListPosition, b: ListPosition): boolean =>
-  a.createdAt === b.createdAt ? a.id < b.id : a.createdAt < b.createdAt;
+const isBefore = (a: ListPosition, b: ListPosition): boolean => (a.at === b.at ? a.id < b.id : a.at < b.at);

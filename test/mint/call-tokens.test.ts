@@ -306,7 +306,7 @@ describe('without the store', () => {
   });
 
   it('a defect says nothing about itself to the client, and all to the log', async () => {
-    const broken = async (): Promise<never> => {
+    const broken = (): never => {
       throw new Error('the inner workings');
     };
     await using own = await startApi({ sign: broken });

@@ -96,8 +96,11 @@ export function describeLifecycle(name: string, open: () => TokenStore): void {
       const team = newName('team');
       const tokens = await Promise.all(Array.from({ length: 23 }, () => issue({ team })));
       await issue({ team: newName('team') });
-      const newestFirst = tokens.sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1));
-      const expected = newestFirst.map(({ id }) => id);
+      const expected = await walk({ team, limit: 100 });
+      const createdAt = new Map(tokens.map((token) => [token.id, token.createdAt]));
+      expect(expected.toSorted()).toEqual(tokens.map(({ id }) => id).sort());
+      const times = expected.map((id) => createdAt.get(id)!);
+      expect(times).toEqual(times.toSorted((a, b) => b - a));
       for (const limit of [1, 4, 22, 23, 24]) expect(await walk({ team, limit })).toEqual(expected);
       expect(await walk({ team: newName('team'), limit: 5 })).toEqual([]);
     });

@@ -42,15 +42,11 @@ export class RedisCaller {
    * Rejects with `unavailable`; `retryable` only if no attempt can have changed anything.
    */
   async call<T>(step: () => Promise<T>, { once = false, since = performance.now() } = {}): Promise<T> {
-    const late = Promise.withResolvers<typeof LATE>();
-    const timer = setTimeout(late.resolve, Math.max(since + BUDGET_MS - performance.now(), 1), LATE);
     try {
-      return await this.#attempt(step, once, late.promise);
+      return await this.#attempt(step, once, since + BUDGET_MS);
     } catch (error) {
       if (hasCode(error, 'unavailable')) this.#answering = false;
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -60,13 +56,13 @@ export class RedisCaller {
     this.#wake();
   }
 
-  async #attempt<T>(step: () => Promise<T>, once: boolean, late: Promise<typeof LATE>): Promise<T> {
+  async #attempt<T>(step: () => Promise<T>, once: boolean, deadline: number): Promise<T> {
     let mayHaveHappened = false;
     for (;;) {
-      if (!(await this.#connected(late))) throw unavailable(mayHaveHappened, 'no connection');
+      if (!this.#ready() && !(await this.#connected(deadline))) throw unavailable(mayHaveHappened, 'no connection');
       if (this.#closed) throw unavailable(mayHaveHappened, 'closed');
       try {
-        const result = await Promise.race([step(), late]);
+        const result = await inTime(step(), deadline);
         if (result === LATE) throw unavailable(true, 'no answer');
         this.#answering = true;
         return result;
@@ -74,16 +70,16 @@ export class RedisCaller {
         if (!isOutage(error)) throw error;
         mayHaveHappened ||= !isHarmless(error);
         if (once && mayHaveHappened) throw unavailable(true, reasonOf(error));
-        if ((await Promise.race([sleep(PAUSE_MS), late])) === LATE) throw unavailable(mayHaveHappened, reasonOf(error));
+        if ((await inTime(sleep(PAUSE_MS), deadline)) === LATE) throw unavailable(mayHaveHappened, reasonOf(error));
       }
     }
   }
 
-  async #connected(late: Promise<typeof LATE>): Promise<boolean> {
-    if (this.#closed || this.#ready()) return true;
+  async #connected(deadline: number): Promise<boolean> {
+    if (this.#closed) return true;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);
-    const outcome = await Promise.race([promise, late]);
+    const outcome = await inTime(promise, deadline);
     this.#waiting.delete(resolve);
     return outcome !== LATE;
   }
@@ -94,6 +90,20 @@ export class RedisCaller {
 }
 
 const LATE = Symbol('late');
+
+/** What a promise settles with, or `LATE` at the deadline, a time of `performance.now()`. */
+function inTime<T>(promise: Promise<T>, deadline: number): Promise<T | typeof LATE> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, Math.max(deadline - performance.now(), 1), LATE);
+    const settle =
+      <V>(how: (value: V) => void) =>
+      (value: V) => {
+        clearTimeout(timer);
+        how(value);
+      };
+    promise.then(settle(resolve), settle(reject));
+  });
+}
 
 const isReply = (error: unknown): boolean => error instanceof ReplyError;
 const isHarmless = (error: unknown): boolean =>

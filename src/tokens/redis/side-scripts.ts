@@ -1,20 +1,21 @@
 /** Steps beside the records, each on a slot of its own: the index of a team's tokens and the idempotency keys. */
 
 /**
- * A team's index, a sorted set `callgate:{team:<team>}:tokens` of token ids by the time they were created. What it holds
- * longer than any record lives is dropped, and the whole set a while after its last token.
+ * A team's index, a sorted set `callgate:{team:<team>}:tokens` of token ids by the microsecond in which they were added. What
+ * it holds longer than any record lives is dropped, and the whole set a while after its last token.
  *
- * ARGV: created, token id, longest life of a record in ms.
+ * ARGV: token id, longest life of a record in ms.
  */
 const LIST_ADD = `
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', ARGV[1] - ARGV[3]))
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[1], time[1] .. string.format('%06d', time[2]), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', (time[1] * 1000 - ARGV[2]) * 1000))
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`;
 
 /**
  * ARGV: the time and the id after which to go on ('+inf' and nothing from the start), how many. Answers ids and times,
- * newest first, ids from high to low within a millisecond.
+ * newest first, ids from high to low within a microsecond.
  */
 const LIST_PAGE = `
 local skipped = 0
@@ -54,7 +55,7 @@ if entry[1] == ARGV[1] and not entry[2] then redis.call('DEL', KEYS[1]) end
 return 1`;
 
 export interface SideSteps {
-  callgateListAdd: (key: string, createdAt: number, id: string, keepMs: number) => Promise<number>;
+  callgateListAdd: (key: string, id: string, keepMs: number) => Promise<number>;
   callgateListPage: (key: string, from: number | '+inf', after: string, count: number) => Promise<string[]>;
   callgateClaim: (
     key: string,

@@ -5,6 +5,9 @@ import type { RedisClient, StoreLog } from './connection.ts';
 import { reasonOf } from './connection.ts';
 import type { SideSteps } from './side-scripts.ts';
 
+/** An entry of this age has its record, or never will. */
+const YOUNG_MS = 60_000;
+
 /** The indexes of the teams' tokens: hints beside the records, which alone are the truth. */
 export class RedisTeamLists {
   readonly #client: RedisClient & SideSteps;
@@ -24,32 +27,36 @@ export class RedisTeamLists {
     this.#keepMs = keepMs;
   }
 
-  /** Never rejects: a token that cannot be listed is good all the same. */
-  async add(team: string, { id, createdAt }: ListPosition): Promise<void> {
-    const step = () => this.#client.callgateListAdd(keyOf(team), createdAt, id, this.#keepMs);
-    await this.#caller.call(step).catch((error: unknown) => {
-      this.#log.warn({ reason: reasonOf(error), token: id }, 'a call token was issued but will not be listed');
-    });
+  /**
+   * Adds a token when `stored` says that it has a record, or while that is under way. Never rejects: a token that cannot be
+   * listed is good all the same, and one without a record is passed over.
+   */
+  async add(team: string, id: string, stored: Promise<unknown> = Promise.resolve()): Promise<void> {
+    const step = () => this.#client.callgateListAdd(keyOf(team), id, this.#keepMs);
+    const [added, kept] = await Promise.allSettled([this.#caller.call(step), stored]);
+    if (added.status === 'fulfilled' || kept.status === 'rejected') return;
+    this.#log.warn({ reason: reasonOf(added.reason), token: id }, 'a call token was issued but will not be listed');
   }
 
-  /** Reads each batch of records at once. Entries whose records are gone are dropped. */
+  /** Reads each batch of records at once. Entries whose records are gone are dropped; young ones may come before theirs. */
   list(query: ListQuery, read: (id: string) => Promise<CallTokenRecord | undefined>): Promise<ListPage> {
     return collectPage(query, async (after, count) => {
       const positions = await this.#page(query.team, after, count);
       const found = await Promise.all(
         positions.map(async (position) => ({ position, record: await read(position.id) })),
       );
-      const gone = found.flatMap(({ position, record }) => (record ? [] : [position.id]));
+      const oldUs = (Date.now() - YOUNG_MS) * 1000;
+      const gone = found.flatMap(({ position: { id, at }, record }) => (record || at > oldUs ? [] : [id]));
       if (gone.length > 0) await this.#caller.call(() => this.#client.zrem(keyOf(query.team), ...gone));
       return found;
     });
   }
 
   async #page(team: string, after: ListPosition | undefined, count: number): Promise<ListPosition[]> {
-    const step = () => this.#client.callgateListPage(keyOf(team), after?.createdAt ?? '+inf', after?.id ?? '', count);
+    const step = () => this.#client.callgateListPage(keyOf(team), after?.at ?? '+inf', after?.id ?? '', count);
     const flat = await this.#caller.call(step);
     const positions: ListPosition[] = [];
-    for (let i = 0; i + 1 < flat.length; i += 2) positions.push({ id: flat[i]!, createdAt: Number(flat[i + 1]) });
+    for (let i = 0; i + 1 < flat.length; i += 2) positions.push({ id: flat[i]!, at: Number(flat[i + 1]) });
     return positions;
   }
 }
