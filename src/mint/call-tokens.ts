@@ -153,8 +153,8 @@ function findEndpoint(
 }
 
 async function findRecord(store: Pick<TokenStore, 'read'>, id: string, team?: string): Promise<CallTokenRecord> {
-  const record = parseTokenId(id) && (await store.read(id));
-  if (!record || (team !== undefined && record.team !== team)) throw new CallgateError('token_not_found');
+  const record = parseTokenId(id) && (await store.read(id, team));
+  if (!record) throw new CallgateError('token_not_found');
   return record;
 }
 

@@ -153,8 +153,9 @@ export class MemoryTokenStore implements TokenStore {
     return token || !birth ? refusalOf(token, now) : refusalOfBirth(birth, { now, since: this.#since });
   }
 
-  async read(id: string): Promise<CallTokenRecord | undefined> {
+  async read(id: string, team?: string): Promise<CallTokenRecord | undefined> {
     const token = this.#find(id);
+    if (team !== undefined && token?.team !== team) return undefined;
     return token && toRecord(id, token, { now: this.#now(), steady: this.#steady() });
   }
 

@@ -158,8 +158,8 @@ export class RedisTokenStore implements TokenStore {
     return refusalOfBirth(birth, await this.#fences.ask(familyOf(id)));
   }
 
-  async read(id: string): Promise<CallTokenRecord | undefined> {
-    const found = await this.#find(id);
+  async read(id: string, team?: string): Promise<CallTokenRecord | undefined> {
+    const found = await this.#find(id, team);
     return found && toRecord(id, found.token, found);
   }
 
@@ -244,11 +244,11 @@ export class RedisTokenStore implements TokenStore {
     return answer;
   }
 
-  async #find(id: string) {
+  async #find(id: string, team = '') {
     const key = tokenKey(id);
     if (!key) return undefined;
     return this.#withClock(async (steady) => {
-      const found = await this.#steps.callgateRead(key);
+      const found = await this.#steps.callgateRead(key, team);
       if (!found) return undefined;
       const [now, replid, fields] = found;
       return { token: readFields(fields, replid), now, steady };

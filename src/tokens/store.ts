@@ -99,7 +99,8 @@ export interface TokenStore {
   burn(token: { id: string; endpointId: string; sessionId: string; birth?: Birth }): Promise<BurnResult>;
   /** What a burn by a new session would refuse at this moment, without burning. */
   peek(id: string, birth?: Birth): Promise<BurnRefusal | undefined>;
-  read(id: string): Promise<CallTokenRecord | undefined>;
+  /** With a team, the record of that team's token only; another's is denied as fast as one that is not there. */
+  read(id: string, team?: string): Promise<CallTokenRecord | undefined>;
   /** Stores how the session ended; false when that session does not hold the token or has already ended. */
   finish(end: { id: string; sessionId: string; reason: EndReason }): Promise<boolean>;
   /**

@@ -83,8 +83,13 @@ if status == 'active' and token[6] == ARGV[2] then
 end
 return 'token_used'`;
 
-/** Answers now, the shard's replid and the fields of the record, or nothing. */
-const READ = `${NOW}${REPLID}
+/**
+ * ARGV: team (or nothing, for any). Answers now, the shard's replid and the fields of the record, or nothing. The record of
+ * another team is denied before it is read: that must take no longer than where there is none.
+ */
+const READ = `
+if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'team') ~= ARGV[1] then return false end
+${NOW}${REPLID}
 local fields = redis.call('HGETALL', KEYS[1])
 if #fields == 0 then return false end
 return {now, replid(), fields}`;
