@@ -1,0 +1,37 @@
+/** Text that is HTML already; everything else is escaped where it is put into a page. */
+export class Html {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+export type Piece = string | number | Html | readonly Html[] | undefined | false;
+
+/** HTML whose values are escaped, in text as in quoted attributes, unless they are HTML themselves. */
+export const html = (parts: TemplateStringsArray, ...values: readonly Piece[]): Html =>
+  new Html(parts.map((part, i) => (i === 0 ? part : `${render(values[i - 1])}${part}`)).join(''));
+
+const render = (value: Piece): string => {
+  if (value === undefined || value === false) return '';
+  if (value instanceof Html) return value.text;
+  if (typeof value === 'object') return value.map(({ text }) => text).join('');
+  return String(value).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+};
+
+export const count = (value: number): string => value.toLocaleString('en');
+
+/** `0:07`, `12:30`, `1:02:05`. */
+export function clock(seconds: number): string {
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds % 60)];
+  const pad = (part: number): string => String(part).padStart(2, '0');
+  return h > 0 ? `${h}:${pad(m)}:${pad(s)}` : `${m}:${pad(s)}`;
+}
+
+/** Milliseconds with as many digits as anybody reads. */
+export const ms = (value: number): string =>
+  value.toLocaleString(
+    'en',
+    value < 10 ? { minimumFractionDigits: 1, maximumFractionDigits: 1 } : { maximumFractionDigits: 0 },
+  );
