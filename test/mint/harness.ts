@@ -60,10 +60,10 @@ teams:
     endpoints: [{ id: ep_other, flow: live, webrtc: true, target: { kind: echo } }]
 `;
 
-export function testDirectory(): Directory {
+export function testDirectory(tenants = TENANTS): Directory {
   const folder = mkdtempSync(join(tmpdir(), 'callgate-mint-'));
   try {
-    writeFileSync(join(folder, 'tenants.yaml'), TENANTS);
+    writeFileSync(join(folder, 'tenants.yaml'), tenants);
     return loadTenants(join(folder, 'tenants.yaml'));
   } finally {
     rmSync(folder, { recursive: true });
