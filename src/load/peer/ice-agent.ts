@@ -29,9 +29,8 @@ const MAX_CANDIDATES = 16;
 const PRIORITY = 110 * 2 ** 24 + 65_535 * 2 ** 8 + 255;
 
 /**
- * The controlling side of ICE with a server that is ICE-lite: such a server checks nothing itself (RFC 8445 section 6.1.2.1), so
- * that one socket which asks all its UDP addresses does. The first that answers is kept, as every check nominates (section 8.1.1
- * leaves that to the controlling side, and to a lite server any check that arrives is a valid pair).
+ * The controlling side of ICE with a server that is ICE-lite. Such a server answers checks and makes none (RFC 8445 section 2.5),
+ * so that one socket which asks all its UDP addresses is enough. The first that answers is nominated and kept.
  */
 export class IceAgent {
   /** Takes what comes in and is not STUN. */
@@ -44,6 +43,7 @@ export class IceAgent {
   #candidates: Address[] = [];
   #selected: Address | undefined;
   #check: Message | undefined;
+  #nominates = false;
   #timer: NodeJS.Timeout | undefined;
 
   get credentials(): IceCredentials {
@@ -63,6 +63,7 @@ export class IceAgent {
     this.#remote = remote;
     this.#candidates = readCandidates(remote.candidates);
     this.#open();
+    this.#nominates = false;
     this.#ask(FIRST_WAIT_MS);
   }
 
@@ -100,9 +101,10 @@ export class IceAgent {
     this.#socket.on('error', () => {});
   }
 
-  /** Sends one check to every address, and again for as long as none of them answers. */
+  /** Asks every address, and again for as long as none of them answers. */
   #ask(waitMs: number): void {
-    this.#check ??= this.#makeCheck();
+    if (this.#remote === undefined) return;
+    this.#check = this.#makeCheck(this.#remote);
     const { bytes } = this.#check;
     for (const { ip, port } of this.#candidates) this.#socket?.send(bytes, port, ip);
     this.#wait(waitMs, () => this.#ask(Math.min(waitMs * 2, LONGEST_WAIT_MS)));
@@ -113,15 +115,13 @@ export class IceAgent {
     this.#timer = setTimeout(then, ms);
   }
 
-  #makeCheck(): Message {
-    const { usernameFragment, password } = this.#remote!;
-    return new Message(methods.BINDING, classes.REQUEST)
+  #makeCheck({ usernameFragment, password }: IceCredentials): Message {
+    const check = new Message(methods.BINDING, classes.REQUEST)
       .setAttribute('USERNAME', `${usernameFragment}:${this.#local.usernameFragment}`)
       .setAttribute('PRIORITY', PRIORITY)
-      .setAttribute('ICE-CONTROLLING', this.#tieBreaker)
-      .setAttribute('USE-CANDIDATE', null)
-      .addMessageIntegrity(Buffer.from(password))
-      .addFingerprint();
+      .setAttribute('ICE-CONTROLLING', this.#tieBreaker);
+    if (this.#nominates) check.setAttribute('USE-CANDIDATE', null);
+    return check.addMessageIntegrity(Buffer.from(password)).addFingerprint();
   }
 
   #onStun(packet: Buffer, ip: string, port: number): void {
@@ -131,11 +131,13 @@ export class IceAgent {
     if (!response.transactionId.equals(this.#check.transactionId)) return;
     const answered = this.#candidates.find((each) => each.ip === ip && each.port === port);
     if (answered === undefined) return;
+    this.#check = undefined;
+    if (this.#nominates) return this.#wait(consentWaitMs(), () => this.#ask(FIRST_WAIT_MS));
+    this.#nominates = true;
     this.#selected = answered;
     this.#candidates = [answered];
-    this.#check = undefined;
     this.#connected.resolve();
-    this.#wait(consentWaitMs(), () => this.#ask(FIRST_WAIT_MS));
+    this.#ask(FIRST_WAIT_MS);
   }
 }
 

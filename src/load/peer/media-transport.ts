@@ -77,7 +77,7 @@ export class MediaTransport {
     this.#dtls.onHandleHandshakes = (messages) => this.#work(handle(messages));
     this.#dtls.onConnect.once(() => this.#onHandshakeDone());
     this.#ice.onPacket = (packet) => {
-      if (!isMedia(packet)) carrier.onData(packet, ['', 0]);
+      if (!isMedia(packet)) deliver(packet, carrier);
       else if (this.#keys !== undefined) this.#onMedia(packet, this.#keys);
     };
   }
@@ -137,6 +137,7 @@ export class MediaTransport {
   }
 
   #onHandshakeDone(): void {
+    if (this.#closed) return;
     const certificate = this.#dtls.remoteCertificate;
     // RFC 8122 section 6.2: the other side must show the certificate that its description names.
     if (certificate === undefined || fingerprint(certificate, 'sha256') !== this.#remoteFingerprint) return;
@@ -170,6 +171,14 @@ export class MediaTransport {
     }
   }
 }
+
+const deliver = (record: Buffer, { onData }: DtlsCarrier): void => {
+  try {
+    onData(record, ['', 0]);
+  } catch {
+    // RFC 6347 section 4.1.2.7: records that cannot be parsed are dropped in silence.
+  }
+};
 
 /** werift's DTLS sends its records through this, and hears of those that came in. */
 const carrierOver = (ice: IceAgent): DtlsCarrier => ({
