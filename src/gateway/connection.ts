@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import type { Config } from '../config.ts';
@@ -14,6 +15,8 @@ import { MessageRate } from './message-rate.ts';
 export interface ConnectionDeps {
   admission: Config['admission'];
   log: Logger;
+  /** What the WebSocket writes to. */
+  stream: Writable;
   /** Whom this socket's events are about. */
   asker: Asker;
   admit(start: StartMessage, origin: string | undefined, watch: AdmissionWatch): Promise<SessionGrant | undefined>;
@@ -105,6 +108,9 @@ export class Connection implements ClientSocket {
     if (this.#ws.readyState !== this.#ws.OPEN) return;
     // A client that does not read is as good as gone, and must not fill our memory.
     if (this.#ws.bufferedAmount > this.#deps.admission.max_buffered_bytes) return this.#ws.terminate();
+    // What is said in one go, the end and the close say, leaves in one write.
+    this.#deps.stream.cork();
+    process.nextTick(() => this.#deps.stream.uncork());
     this.#ws.send(JSON.stringify(message));
   }
 

@@ -101,6 +101,7 @@ export class Gateway {
       ...this.#deps,
       admission,
       log,
+      stream: request.socket,
       asker,
       recordFailure: (address) => this.#limits.recordFailure(address),
       onStarted: () => {

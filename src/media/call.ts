@@ -43,6 +43,7 @@ export class Call implements MediaCall {
   #busy = false;
   #toldTracks: string | undefined;
   #iceUp = false;
+  #reached = false;
   #dtlsUp = false;
   #connected = false;
   #unreachable = false;
@@ -144,11 +145,21 @@ export class Call implements MediaCall {
   #iceChanged(state: IceState): void {
     if (this.#closed) return;
     this.#iceUp = state === 'connected' || state === 'completed';
+    if (this.#iceUp) this.#reach();
     if (this.#iceUp === this.#unreachable) {
       this.#unreachable = !this.#iceUp;
       this.#listener.reachable(this.#iceUp);
     }
     this.#tellConnected();
+  }
+
+  #reach(): void {
+    if (this.#reached) return;
+    this.#reached = true;
+    this.#target.reached().catch(() => {
+      // A transport that is gone took the call with it.
+      if (!this.#transport.closed) this.#end('negotiation_failed');
+    });
   }
 
   #tellConnected(): void {

@@ -1,3 +1,6 @@
+import type { ChildProcess } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { Writable } from 'node:stream';
 import * as mediasoup from 'mediasoup';
 import type { Router, RouterRtpCodecCapability, WebRtcServer, Worker } from 'mediasoup/types';
 import type { Logger } from 'pino';
@@ -27,8 +30,10 @@ export const startWorker = async (
   addresses: readonly ListenAddress[],
   ports: { last?: BoundPorts | undefined; range?: PortRange | undefined },
 ): Promise<MediaWorker> => {
-  const worker = await withoutSignalHandlers(() =>
-    mediasoup.createWorker({ logLevel: 'warn', ...(workerBin === undefined ? {} : { workerBin }) }),
+  const worker = await withJoinedWrites(() =>
+    withoutSignalHandlers(() =>
+      mediasoup.createWorker({ logLevel: 'warn', ...(workerBin === undefined ? {} : { workerBin }) }),
+    ),
   );
   try {
     const webRtcServer = await listen(worker, addresses, ports);
@@ -103,4 +108,44 @@ const withoutSignalHandlers = <T>(make: () => T): T => {
     }
   }
   return made;
+};
+
+/** The descriptor that mediasoup writes its requests to. */
+const REQUESTS_FD = 3;
+
+/**
+ * Lets what mediasoup tells a worker in one event-loop turn leave in one write: under load the writes cost more than the
+ * requests do. The worker reads a stream of messages, and their order stays. mediasoup spawns the worker synchronously.
+ */
+const withJoinedWrites = <T>(make: () => T): T => {
+  const onSpawn = (message: unknown) => {
+    const { process: child } = message as { process: ChildProcess };
+    child.once('spawn', () => {
+      const requests = child.stdio[REQUESTS_FD];
+      if (requests instanceof Writable) joinWrites(requests);
+    });
+  };
+  subscribe('child_process', onSpawn);
+  try {
+    return make();
+  } finally {
+    unsubscribe('child_process', onSpawn);
+  }
+};
+
+const joinWrites = (stream: Writable): void => {
+  const write = stream.write.bind(stream) as (chunk: unknown, encoding: BufferEncoding) => boolean;
+  let corked = false;
+  const flush = () => {
+    corked = false;
+    stream.uncork();
+  };
+  stream.write = (chunk: unknown, encoding: unknown) => {
+    if (!corked) {
+      corked = true;
+      stream.cork();
+      setImmediate(flush);
+    }
+    return write(chunk, encoding as BufferEncoding);
+  };
 };

@@ -6,11 +6,21 @@ import type { Target, TargetCall } from './target.ts';
 
 const DIRECTIONS = { sendrecv: 'sendrecv', sendonly: 'recvonly', recvonly: 'sendonly', none: undefined } as const;
 
-/** Gives the caller its own media back, on the section that it comes in on. */
+interface Echo {
+  section: AnsweredSection;
+  producer: Producer;
+  consumer?: Consumer | undefined;
+}
+
+/**
+ * Gives the caller its own media back, on the section that it comes in on, from the moment at which the client is reached:
+ * many a call never gets there, and the DTLS handshake leaves the time.
+ */
 export class EchoTarget implements Target {
   readonly cname: string;
   readonly #call: TargetCall;
-  readonly #echoes = new Map<string, { producer: Producer; consumer: Consumer }>();
+  readonly #echoes = new Map<string, Echo>();
+  #reached = false;
 
   constructor(call: TargetCall, cname: string) {
     this.#call = call;
@@ -30,11 +40,16 @@ export class EchoTarget implements Target {
     if (old !== undefined && old.producer === wanted) return;
     this.#echoes.delete(mid);
     // The worker has closed the consumer of a closed producer itself.
-    if (old?.producer.closed === false) old.consumer.close();
+    if (old?.producer.closed === false) old.consumer?.close();
     if (wanted === undefined) return;
-    const consumer = await this.#consume(section, wanted);
-    if (this.#call.transport.closed) consumer.close();
-    else this.#echoes.set(mid, { producer: wanted, consumer });
+    const echo = { section, producer: wanted };
+    this.#echoes.set(mid, echo);
+    if (this.#reached) await this.#consume(echo);
+  }
+
+  async reached(): Promise<void> {
+    this.#reached = true;
+    await Promise.all([...this.#echoes.values()].map((echo) => this.#consume(echo)));
   }
 
   async answeredRemote(): Promise<void> {}
@@ -51,12 +66,17 @@ export class EchoTarget implements Target {
    * they were. `enableRtx: false` would turn that off too (mediasoup then takes NACK away). The worker asks for a key
    * frame itself when the transport connects.
    */
-  #consume(section: AnsweredSection, producer: Producer): Promise<Consumer> {
+  async #consume(echo: Echo): Promise<void> {
+    const { section, producer } = echo;
     const codecs = section.codecs.filter((codec) => !isRtx(codec));
-    return this.#call.transport.consume({
-      producerId: producer.id,
-      rtpCapabilities: answeredCapabilities({ ...section, codecs }),
-      mid: section.mid,
+    const isWanted = () => !this.#call.transport.closed && this.#echoes.get(section.mid) === echo;
+    const rtpCapabilities = answeredCapabilities({ ...section, codecs });
+    const options = { producerId: producer.id, rtpCapabilities, mid: section.mid };
+    const consumer = await this.#call.transport.consume(options).catch((error: unknown) => {
+      if (isWanted()) throw error;
+      return undefined;
     });
+    if (isWanted()) echo.consumer = consumer;
+    else consumer?.close();
   }
 }

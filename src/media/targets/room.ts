@@ -106,6 +106,8 @@ export class RoomTarget implements Target, RoomMember {
     }));
   }
 
+  async reached(): Promise<void> {}
+
   close(): void {
     this.#room.leave(this);
   }

@@ -24,6 +24,8 @@ export interface Target {
   answeredOwn(section: AnsweredSection, producer: Producer | undefined): Promise<void>;
   /** The client has answered a section that the target had taken. */
   answeredRemote(section: AnsweredSection): Promise<void>;
+  /** ICE has reached the client, for the first time; media may follow. */
+  reached(): Promise<void>;
   /** Who is on which section; undefined where nobody else is ever shown. */
   tracks(): Track[] | undefined;
   /** Ends what outlives the transport. */
