@@ -1,0 +1,97 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { TestServer } from '../support/server.ts';
+import { at, report } from './support/cli.ts';
+import { type Faults, FaultyGate } from './support/faulty-gate.ts';
+import { LossyPath } from './support/lossy-path.ts';
+
+const started: { stop(): Promise<void> }[] = [];
+const own = <T extends { stop(): Promise<void> }>(part: T): T => {
+  started.push(part);
+  return part;
+};
+afterEach(async () => {
+  for (const part of started.splice(0).reverse()) await part.stop();
+});
+
+const SHORT = '--endpoint ep_echo --sessions 10 --rate 20 --duration 1s --media none'.split(' ');
+
+const loadFaulty = async (faults: Faults, ...options: string[]) => {
+  const gate = own(await FaultyGate.start(faults));
+  return report('load', ...at(gate), ...SHORT, ...options);
+};
+
+describe('a server without faults', () => {
+  it('passes all that the others fail', async () => {
+    const { code, report } = await loadFaulty({}, '--race', '5', '--reuse', '--fail', 'errors>0');
+    expect({ code, failures: report.failures }).toEqual({ code: 0, failures: [] });
+    expect(report.race).toEqual({ contenders: 5, oneWinner: 10, noWinner: 0, severalWinners: 0 });
+  });
+
+  it('resumes all sessions whose sockets are killed', async () => {
+    const { code, report } = await loadFaulty({}, '--churn', '1', '--fail', 'errors>0');
+    expect({ code, churn: report.churn }).toEqual({ code: 0, churn: { killed: 10, resumed: 10 } });
+    expect(report.endReasons).toEqual({ completed: 10 });
+  });
+});
+
+describe('a faulty server is found out when it', () => {
+  it('lets two racers win', async () => {
+    const { code, report } = await loadFaulty({ winners: 2 }, '--race', '5');
+    expect(code).toBe(1);
+    expect(report.race).toMatchObject({ oneWinner: 0, severalWinners: 10 });
+    expect(report.failures).toEqual(['10 of 10 races had several winners']);
+  });
+
+  it('lets nobody win', async () => {
+    const { code, report } = await loadFaulty({ winners: 0 }, '--race', '5');
+    expect(code).toBe(1);
+    expect(report.race).toMatchObject({ noWinner: 10 });
+    expect(report.errors).toEqual({ no_winner: 10 });
+  });
+
+  it('takes a token twice', async () => {
+    const { code, report } = await loadFaulty({ winners: 2 }, '--reuse');
+    expect(code).toBe(1);
+    expect(report.failures).toEqual(['10 of 10 tokens were taken again after their session']);
+  });
+
+  it('ends sessions late', async () => {
+    const { code, report } = await loadFaulty({ endsLateMs: 2000 }, '--fail', 'end.p50>1500');
+    expect(code).toBe(1);
+    expect(report.timings.end.p50).toBeGreaterThanOrEqual(1990);
+    expect(report.failures).toEqual([expect.stringMatching(/^end\.p50>1500: it was \d+/)]);
+  });
+
+  it('ends sessions early', async () => {
+    const { report } = await loadFaulty({ endsAfterMs: 100 });
+    expect(report.errors).toEqual({ ended_early: 10 });
+  });
+
+  it('stops minting', async () => {
+    // One mint is that of the start.
+    const { report } = await loadFaulty({ mints: { status: 502, after: 6 } });
+    expect(report.errors).toEqual({ http_502: 5 });
+    expect(report.sessions).toMatchObject({ arrived: 10, offered: 5, failed: 5 });
+  });
+
+  it('loses 5% of the packets', async () => {
+    const server = own(await TestServer.start());
+    const path = own(await LossyPath.start(server, 20));
+    const media = ['--media', 'audio', '--sessions', '4', '--duration', '4s', '--endpoint', 'ep_audio'];
+    const { code, report: shown } = await report(
+      'load',
+      ...at(path),
+      ...SHORT,
+      ...media,
+      '--fail',
+      'packets.lost_percent>2',
+    );
+    expect(code).toBe(1);
+    expect(shown.sessions).toMatchObject({ connected: 4, failed: 0 });
+    const { received, lost } = shown.packets;
+    expect(path.dropped).toBeGreaterThan(20);
+    expect((100 * lost) / (received + lost)).toBeGreaterThan(4);
+    expect((100 * lost) / (received + lost)).toBeLessThan(6);
+    expect(shown.failures).toEqual([expect.stringMatching(/^packets\.lost_percent>2: it was [45]/)]);
+  });
+});
