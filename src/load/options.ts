@@ -7,7 +7,7 @@ import { MAX_SESSIONS } from './schedule.ts';
 export function parseUrl(text: string, before: readonly string[] = []): string[] {
   const url = URL.parse(text);
   const isGood = url && /^https?:$/.test(url.protocol) && !(url.username || url.password || url.search || url.hash);
-  if (!isGood) throw new InvalidArgumentError('It is http:// or https://, without user, query and fragment.');
+  if (!isGood) throw new InvalidArgumentError('Give http:// or https:// without user, query and fragment.');
   return [...before, url.href.replace(/\/+$/, '')];
 }
 
@@ -18,7 +18,7 @@ const LONGEST_MS = 24 * UNITS.h;
 export function parseDuration(text: string): number {
   const [, amount = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
   const ms = Number(amount) * (UNITS[unit as keyof typeof UNITS] ?? 0);
-  if (!(ms > 0 && ms <= LONGEST_MS)) throw new InvalidArgumentError('It is a duration such as 10s or 2m, at most 24h.');
+  if (!(ms > 0 && ms <= LONGEST_MS)) throw new InvalidArgumentError('Give a duration such as 10s or 2m, at most 24h.');
   return ms;
 }
 
@@ -33,19 +33,19 @@ export const parseProbability = (text: string): number => numberIn(text, 0, 1, '
 export const parseSpeed = (text: string): number => numberIn(text, 0.001, 10_000, '10');
 
 export function parseEndpoint(text: string): string {
-  if (!/^ep_[\x21-\x7e]{1,125}$/.test(text)) throw new InvalidArgumentError('It begins with ep_.');
+  if (!/^ep_[\x21-\x7e]{1,125}$/.test(text)) throw new InvalidArgumentError('An endpoint begins with ep_.');
   return text;
 }
 
 function wholeIn(text: string, least: number, most: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= least && value <= most)) throw new InvalidArgumentError(`It is a number from ${least} to ${most}.`);
+  if (!(value >= least && value <= most)) throw new InvalidArgumentError(`Give a number from ${least} to ${most}.`);
   return value;
 }
 
 function numberIn(text: string, least: number, most: number, example: string): number {
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= least && value <= most))
-    throw new InvalidArgumentError(`It is a number from ${least} to ${most}, such as ${example}.`);
+    throw new InvalidArgumentError(`Give a number from ${least} to ${most}, such as ${example}.`);
   return value;
 }

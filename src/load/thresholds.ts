@@ -22,7 +22,7 @@ const COMPARISONS: Readonly<Record<string, (value: number, limit: number) => boo
 const EXPRESSION = /^\s*([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\d+(?:\.\d+)?)\s*$/;
 
 const ALLOWED =
-  `It is a metric, one of > >= < <=, and a number, such as 'connected.p95>500'. Metrics: ${STAGES.join('|')} with ` +
+  `Give a metric, one of > >= < <=, and a number, such as 'connected.p95>500'. Metrics: ${STAGES.join('|')} with ` +
   `.${QUANTILES.join('|')} (milliseconds), errors, errors.<code>, packets.lost_percent, sessions.failed_percent.`;
 
 /** Reads what a `--fail` says. @throws {InvalidArgumentError} naming what is allowed */
@@ -53,10 +53,13 @@ export const percent = (part: number, whole: number): number | undefined =>
 /** Why a run fails, in sentences: promises of a token that were broken, and thresholds. */
 export function failuresOf(report: Report, thresholds: readonly Threshold[]): string[] {
   const { race, reuse, sessions } = report;
+  const races = race && race.oneWinner + race.noWinner + race.severalWinners;
   return [
-    ...(race && race.severalWinners > 0 ? [`${race.severalWinners} tokens had several winners`] : []),
-    ...(race && race.noWinner > 0 ? [`${race.noWinner} tokens had no winner`] : []),
-    ...(reuse && reuse.taken > 0 ? [`${reuse.taken} tokens were taken again after their session`] : []),
+    ...(race && race.severalWinners > 0 ? [`${race.severalWinners} of ${races} races had several winners`] : []),
+    ...(race && race.noWinner > 0 ? [`${race.noWinner} of ${races} races had no winner`] : []),
+    ...(reuse && reuse.taken > 0
+      ? [`${reuse.taken} of ${reuse.presented} tokens were taken again after their session`]
+      : []),
     ...(sessions.arrived > 0 && sessions.offered === 0 ? ['no session got an offer'] : []),
     ...thresholds.flatMap((threshold) => failureOf(report, threshold)),
   ];
