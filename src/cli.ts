@@ -6,7 +6,6 @@ import { loadConfig, loadRedisUrl } from './config.ts';
 import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './directory/commands.ts';
 import { addLoadCommands } from './load/commands.ts';
 import { createApiKey, isApiKey } from './mint/api-keys.ts';
-import { startServer } from './server.ts';
 import { createLog } from './telemetry/log.ts';
 import { createKeySet } from './tokens/keys.ts';
 
@@ -60,6 +59,8 @@ directory
 addLoadCommands(program);
 
 async function serve(): Promise<void> {
+  // The other commands do not wait for all that a server loads.
+  const { startServer } = await import('./server.ts');
   const { config, demo } = loadConfig();
   const log = createLog(config.log_level);
   const server = await startServer({ config, demo, log });
