@@ -37,6 +37,9 @@ const wanted = only ?? Object.keys(browser ? BENCHES : WITHOUT_BROWSER);
 const unknown = wanted.find((name) => !names.includes(name));
 if (unknown !== undefined) program.error(`error: there is no benchmark ${unknown}; there are ${names.join(', ')}`);
 
+// An orderly exit takes what was started along.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const redis = await TestRedis.start();
 try {
   const setting: Setting = {

@@ -29,8 +29,9 @@ export function ask<T>(child: ChildProcess, wish: string, count = 0): Promise<T>
   });
 }
 
-/** The other side: answers what the parent asks for. */
+/** The other side: answers what the parent asks for, and ends with it. */
 export function answer(wishes: Record<string, (count: number) => unknown>): void {
+  process.once('disconnect', () => process.exit());
   process.on('message', async ({ id, wish, count }: Wish) => {
     try {
       process.send?.({ id, answer: await wishes[wish]?.(count) });

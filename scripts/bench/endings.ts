@@ -5,6 +5,7 @@ import { ask } from './ask.ts';
 import { type GateCall, GateClient, startRequest } from './gate-client.ts';
 import { inRounds, type Row, rate, row, type Setting } from './measure.ts';
 import { MediasoupFloor } from './mediasoup-floor.ts';
+import { cpuUsed, perPiece, total } from './process-usage.ts';
 import { BenchServer, LASTING } from './server.ts';
 import type { Closed, LoopDelays } from './server-probe.ts';
 
@@ -18,9 +19,10 @@ export async function benchEndings(setting: Setting): Promise<Row[]> {
   const count = setting.pick(3000, 1000);
   const rows = makeRows(count);
   using mediasoup = await MediasoupFloor.start();
-  await inRounds({ ...setting, rounds: setting.pick(3, 1) }, 'endings', async (record) => {
+  await inRounds({ ...setting, rounds: setting.pick(2, 1) }, 'endings', async (record) => {
     await mediasoup.hold(count);
-    const bare = await mediasoup.end();
+    const cpuBefore = cpuUsed(mediasoup.pid);
+    const bare = { ms: await mediasoup.end(), cpuMs: total(perPiece(cpuBefore, cpuUsed(mediasoup.pid), 1)) };
     await using server = await BenchServer.start(setting.redisUrl);
     const flow = await endFlow(server, count);
     const stop = await endAll(server, count, () => server.terminate());
@@ -36,7 +38,14 @@ interface Ending {
   toldMs: number;
 }
 
+interface Bare {
+  ms: number;
+  cpuMs: number;
+}
+
 interface Disturbance {
+  /** CPU of the server until everyone had been told. */
+  cpuMs: number;
   quietGapMs: number;
   gapMs: number;
   loopMs: number;
@@ -48,17 +57,20 @@ async function endFlow(server: BenchServer, count: number): Promise<Ending & Dis
   try {
     const gap = () => ask<number>(live, 'gap');
     let quietGapMs = 0;
+    let cpuBefore = cpuUsed(server.pid);
     const ending = await endAll(server, count, async () => {
       await gap();
       await delay(QUIET_MS);
       quietGapMs = await gap();
       await server.ask('loop');
+      cpuBefore = cpuUsed(server.pid);
       await server.setFlow('closed');
     });
+    const cpuMs = total(perPiece(cpuBefore, cpuUsed(server.pid), 1));
     const { max: loopMs } = await server.ask<LoopDelays>('loop');
     const gapMs = await gap();
     await server.setFlow('live');
-    return { ...ending, quietGapMs, gapMs, loopMs };
+    return { ...ending, cpuMs, quietGapMs, gapMs, loopMs };
   } finally {
     live.kill();
   }
@@ -85,7 +97,7 @@ async function endAll(server: BenchServer, count: number, end: () => void | Prom
 async function startLive(server: BenchServer): Promise<ChildProcess> {
   const path = new URL('./live-session.ts', import.meta.url);
   const url = `${server.url.replace('http', 'ws')}/v1/connect`;
-  const child = fork(path, [url, await server.mint(LASTING)]);
+  const child = fork(path, [url, LASTING, await server.mint(LASTING)]);
   await Promise.race([
     once(child, 'message'),
     once(child, 'exit').then(() => Promise.reject(new Error('no live call'))),
@@ -96,13 +108,16 @@ async function startLive(server: BenchServer): Promise<ChildProcess> {
 function makeRows(count: number) {
   const flow = endingRows(`${count} sessions ended, flow closed`);
   const stop = endingRows(`${count} sessions ended, graceful stop`);
+  const cpu = row('  CPU of all that', 'ms', { floorIs: 'mediasoup closing as many' });
   const gap = row('longest gap of a live session meanwhile', 'ms', { floorIs: 'the same session, a second before' });
   const loop = row('longest event-loop delay meanwhile', 'ms');
   return {
-    all: [...flow.all, gap, loop, ...stop.all],
-    record(bare: number, flowEnd: Ending & Disturbance, stopEnd: Ending) {
-      flow.record(bare, flowEnd);
-      stop.record(bare, stopEnd);
+    all: [...flow.all, cpu, gap, loop, ...stop.all],
+    record(bare: Bare, flowEnd: Ending & Disturbance, stopEnd: Ending) {
+      flow.record(bare.ms, flowEnd);
+      stop.record(bare.ms, stopEnd);
+      cpu.ours.push(flowEnd.cpuMs);
+      cpu.floor.push(bare.cpuMs);
       gap.ours.push(flowEnd.gapMs);
       gap.floor.push(flowEnd.quietGapMs);
       loop.ours.push(flowEnd.loopMs);

@@ -1,40 +1,39 @@
 // A client in a process of its own: one audio echo over real ICE and DTLS, whose packets are watched for gaps.
 import { setTimeout as delay } from 'node:timers/promises';
-import { RtcClient } from '../../test/support/rtc-client.ts';
+import { RtcPeer } from '../../src/load/peer/rtc-peer.ts';
 import { startCall } from '../../test/support/ws-client.ts';
 import { answer } from './ask.ts';
-import { LASTING } from './server.ts';
 
-/** How finely arrivals are timed; packets come every 20 ms. */
-const LOOK_MS = 1;
+/** Connecting takes milliseconds; what takes this long will never happen. */
+const PATIENCE_MS = 15_000;
 
-const [, , url = '', token = ''] = process.argv;
-const socket = await startCall(url, { endpoint_id: LASTING, token, media: { audio: 'sendrecv', video: 'none' } });
+const [, , url = '', endpoint_id = '', token = ''] = process.argv;
+const socket = await startCall(url, { endpoint_id, token, media: { audio: 'sendrecv', video: 'none' } });
 const { offer_id, sdp } = await socket.expect('offer');
-const client = await RtcClient.answer(sdp);
-socket.send({ type: 'answer', offer_id, sdp: client.answerSdp });
-await client.connected;
-client.startSending();
+const peer = await RtcPeer.create({ kinds: ['audio'] });
 
-let seen = 0;
 let last = performance.now();
 let longest = 0;
 
-setInterval(() => {
-  const { audio } = client.received;
+function look(): void {
   const now = performance.now();
   longest = Math.max(longest, now - last);
-  if (audio !== seen) last = now;
-  seen = audio;
-}, LOOK_MS);
+  last = now;
+}
+
+peer.onPacket = look;
+socket.send({ type: 'answer', offer_id, sdp: await peer.answer(sdp) });
+await peer.connected;
+peer.startSending();
+const came = await Promise.race([peer.firstPacket.then(() => true), delay(PATIENCE_MS, false, { ref: false })]);
+if (!came) throw new Error('nothing came back');
 
 answer({
-  /** The longest time without a packet since the last question, the one under way included; milliseconds. */
+  /** The longest time between two packets since the last question, and until now; milliseconds. */
   gap: () => {
-    const gap = longest;
+    const gap = Math.max(longest, performance.now() - last);
     longest = 0;
     return gap;
   },
 });
-while (client.received.audio === 0) await delay(10);
 process.send?.('live');

@@ -34,7 +34,7 @@ interface Cost {
  * server does not take, goes through jose.
  */
 export async function benchSignatures(setting: Setting): Promise<Row[]> {
-  const count = setting.pick(4000, 1500);
+  const count = setting.pick(2000, 1000);
   const rows: Row[] = [];
   for (const alg of ['EdDSA', 'ES256', 'HS256'] as const) {
     const [tokens, bytes] = [alg === 'HS256' ? await joseTokens() : await ourTokens(alg), bareBytes(alg)];

@@ -43,6 +43,8 @@ export class JanusServer implements AsyncDisposable {
 
   private constructor(own: { child: ChildProcess; port: number; folder: string }) {
     this.#child = own.child;
+    // A run that is cut short leaves no server behind.
+    process.once('exit', () => own.child.kill('SIGKILL'));
     this.port = own.port;
     this.#folder = own.folder;
   }
