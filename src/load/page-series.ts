@@ -17,8 +17,8 @@ export function charts(series: readonly Second[]): Html {
   const drawn = [
     sessions(columns, step),
     ...rate('Arrivals per second', 'arrived', 'brass', columns, step),
-    ...latency('From the arrival to the offer', 'offer', columns, step),
-    ...latency('From the arrival to connected media', 'connected', columns, step),
+    ...latency('Arrival to offer', 'offer', columns, step),
+    ...latency('Arrival to connected media', 'connected', columns, step),
     ...rate('Errors per second', 'errors', 'red', columns, step),
   ].map(drawChart);
   return html`<section class="wide"><h2>Over time</h2>

@@ -69,8 +69,8 @@ describe('the page of a report', { timeout: 30_000 }, () => {
     expect(await charts(page)).toEqual([
       { title: 'Sessions at once', marks: [true, true] },
       { title: 'Arrivals per second', marks: [true] },
-      { title: 'From the arrival to the offer', marks: [true, true, true] },
-      { title: 'From the arrival to connected media', marks: [true, true, true] },
+      { title: 'Arrival to offer', marks: [true, true, true] },
+      { title: 'Arrival to connected media', marks: [true, true, true] },
       { title: 'Errors per second', marks: [true] },
     ]);
     expect(trouble).toEqual([]);
@@ -139,7 +139,7 @@ describe('the page of a report', { timeout: 30_000 }, () => {
     expect((await charts(page)).map(({ title, marks }) => [title, marks.every(Boolean)])).toEqual([
       ['Sessions at once', true],
       ['Arrivals per second', true],
-      ['From the arrival to the offer', true],
+      ['Arrival to offer', true],
     ]);
     expect(await text(page, '.facts h2')).toEqual(['Ends']);
     expect((await text(page, 'tr.none'))[0]).toContain('Media connected');
