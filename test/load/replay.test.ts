@@ -1,0 +1,93 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TraceLine } from '../../src/telemetry/trace-format.ts';
+import { allFree } from '../integration/scenario.ts';
+import { TestServer } from '../support/server.ts';
+import { at, callgate, report, type Target } from './support/cli.ts';
+
+let server: TestServer;
+let target: Target;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'callgate-replay-'));
+  server = await TestServer.start({ config: { trace: join(folder, 'again.jsonl') } });
+  target = { urls: [server.running.url], apiKey: server.apiKey };
+});
+afterAll(async () => {
+  await server.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const file = async (name: string, lines: readonly string[]): Promise<string> => {
+  const path = join(folder, name);
+  await writeFile(path, `${lines.join('\n')}\n`);
+  return path;
+};
+
+const line = (second: number, given: Partial<TraceLine>): string =>
+  JSON.stringify({
+    at: new Date(Date.UTC(2026, 0, 1, 12, 0, second)).toISOString(),
+    endpoint_id: 'ep_audio',
+    media: [],
+    duration_ms: 1000,
+    live_ms: null,
+    end_reason: 'completed',
+    ...given,
+  } satisfies TraceLine);
+
+describe('callgate replay', () => {
+  it('lets sessions arrive, last and end as they were recorded', async () => {
+    const recorded = await file('recorded.jsonl', [
+      line(0, { media: ['audio'], live_ms: 40, duration_ms: 2000 }),
+      line(0, { end_reason: 'expired', duration_ms: 2004 }),
+      line(1, { end_reason: 'revoked' }),
+      line(1, { end_reason: 'client_lost' }),
+      line(2, { end_reason: 'answer_timeout' }),
+    ]);
+    const { code, report: shown } = await report('replay', recorded, ...at(target), '--fail', 'errors>0');
+    expect({ code, errors: shown.errors, failures: shown.failures }).toEqual({ code: 0, errors: {}, failures: [] });
+    expect(shown.sessions).toMatchObject({ planned: 5, arrived: 5, offered: 5, connected: 1 });
+    // The lost client hears of no end, and the silent one hangs up when its recorded time is over.
+    expect(shown.endReasons).toEqual({ completed: 2, expired: 1, revoked: 1 });
+    expect(shown.series.map(({ arrived }) => arrived)).toEqual([2, 2, 1, 0]);
+    await allFree(server);
+    const again = (await readFile(join(folder, 'again.jsonl'), 'utf8')).trim().split('\n');
+    const reasons = again.map((text) => (JSON.parse(text) as TraceLine).end_reason);
+    expect(reasons.sort()).toEqual(['client_lost', 'completed', 'completed', 'expired', 'revoked']);
+  });
+
+  it('takes a CSV of start and duration, faster and again and again for a time', async () => {
+    const csv = await file('calls.csv', ['start,duration', '0,2', '10,2', '20,4']);
+    const options = '--endpoint ep_audio --media none --speed 20 --loop --for 3500ms'.split(' ');
+    const { code, report: shown } = await report('replay', csv, ...at(target), ...options, '--threads', '2');
+    // A pass takes 1.5 s: 0, 0.5 and 1 s, and the usual pause.
+    expect({ code, sessions: shown.sessions.arrived, errors: shown.errors }).toEqual({
+      code: 0,
+      sessions: 7,
+      errors: {},
+    });
+    expect(shown).toMatchObject({ command: 'replay', interrupted: false, endReasons: { completed: 7 } });
+  });
+
+  it('only says what a file holds', async () => {
+    const recorded = await file('described.jsonl', [line(0, {}), line(5, { duration_ms: 9000 })]);
+    const { code, stdout } = await callgate('replay', recorded, '--describe');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^2 sessions/);
+  });
+
+  it.each<[string, string[], string[], RegExp]>([
+    ['without the file', [], [], /cannot be read/],
+    ['with a line that is none', ['start,duration', '0,x'], [], /line 2: duration must be/],
+    ['without an endpoint', ['start,duration', '0,1'], [], /name one with --endpoint/],
+    ['for a time but once', ['start,duration', '0,1'], ['--for', '10s'], /--for goes with --loop/],
+  ])('cannot begin %s', async (_, lines, options, sentence) => {
+    const path = lines.length === 0 ? join(folder, 'none.csv') : await file('bad.csv', lines);
+    const { code, stdout, stderr } = await callgate('replay', path, ...at(target), ...options);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(sentence);
+  });
+});
