@@ -64,12 +64,12 @@ async function endFlow(server: BenchServer, count: number): Promise<Ending & Dis
       quietGapMs = await gap();
       await server.ask('loop');
       cpuBefore = cpuUsed(server.pid);
-      await server.setFlow('closed');
+      await server.closeFlow();
     });
     const cpuMs = total(perPiece(cpuBefore, cpuUsed(server.pid), 1));
     const { max: loopMs } = await server.ask<LoopDelays>('loop');
     const gapMs = await gap();
-    await server.setFlow('live');
+    await server.openFlow();
     return { ...ending, cpuMs, quietGapMs, gapMs, loopMs };
   } finally {
     live.kill();

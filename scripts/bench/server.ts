@@ -88,10 +88,24 @@ export class BenchServer implements AsyncDisposable {
     return tokens;
   }
 
-  /** Writes the flow of `ENDPOINT` anew and has it read at once; a closed one ends its sessions. */
-  async setFlow(state: 'live' | 'closed'): Promise<void> {
-    await this.#tenants.write(state);
+  /** Has the flow of `ENDPOINT` closed, which ends its sessions. */
+  async closeFlow(): Promise<void> {
+    await this.#tenants.write('closed');
     this.#child.kill('SIGHUP');
+  }
+
+  /** Opens it again; resolves when it is open. */
+  async openFlow(): Promise<void> {
+    await this.#tenants.write('live');
+    this.#child.kill('SIGHUP');
+    for (let tries = 0; tries < 100; tries += 1) {
+      const taken = await this.mint().then(
+        () => true,
+        () => delay(100, false),
+      );
+      if (taken) return;
+    }
+    throw new Error('the flow did not open again');
   }
 
   /** Begins a graceful stop. */
