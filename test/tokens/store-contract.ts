@@ -44,6 +44,13 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
       expect(await store.read(token.id)).toEqual({ ...token, ...times, status: 'issued' });
     });
 
+    test('a token is read for its own team only, where a team asks', async () => {
+      const token = await issue();
+      expect(await store.read(token.id, token.team)).toEqual(await store.read(token.id));
+      expect(await store.read(token.id, 'team_other')).toBeUndefined();
+      expect(await store.read(newToken().id, token.team)).toBeUndefined();
+    });
+
     test('an id can be issued once', async () => {
       const token = await issue();
       await burn(token);
