@@ -151,7 +151,7 @@ export class RtcPeer implements Peer {
       const track = this.#tracks.get(request.ssrc);
       if (track === undefined) continue;
       if (request.for === 'key frame') track.skipToKeyFrame();
-      else for (const number of request.sequenceNumbers) this.#resend(track.sent(number));
+      else for (const number of new Set(request.sequenceNumbers)) this.#resend(track.sent(number));
     }
   }
 

@@ -111,7 +111,7 @@ describe('peers in a room', () => {
   });
 });
 
-describe('a peer behind a path that loses packets', () => {
+describe('a peer behind a path of its own', () => {
   const lossyCall = async (loses: UdpPath['loses'], options: { kinds: string[] }) => {
     const { socket, offer } = await start('ep_echo');
     const { path, sdp } = await UdpPath.open(offer.sdp);
@@ -132,6 +132,24 @@ describe('a peer behind a path that loses packets', () => {
     await until(() => expect(peer.packets().lost).toBe(path.lost.down));
     const { received, lost } = peer.packets();
     expect(lost / (received + lost)).toBeCloseTo(0.05, 1);
+  });
+
+  it('passes over what somebody else sends, whatever it looks like', async () => {
+    const { peer, path } = await lossyCall(() => false, { kinds: ['audio'] });
+    await peer.firstPacket;
+    const counted = vi.fn();
+    peer.onPacket = counted;
+    for (const first of [0, 1, 20, 22, 64, 0x80, 0x9f, 0xff]) {
+      for (const second of [0, 1, 100, 0x80 | 100, 200, 205, 206]) {
+        for (const length of [0, 1, 2, 12, 20, 40, 200]) {
+          path.inject(Buffer.alloc(length, Buffer.of(first, second, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1)));
+        }
+      }
+    }
+    await until(() => expect(counted.mock.calls.length).toBeGreaterThan(50));
+    const { sent, received, lost } = await drained(peer);
+    expect(lost).toBe(0);
+    expect(received).toBeLessThanOrEqual(sent);
   });
 
   it('sends those again that the server missed', async () => {

@@ -11,6 +11,7 @@ export class UdpPath {
   readonly #passed = { up: 0, down: 0 };
   readonly #client: Socket;
   readonly #server: Socket;
+  #from: AddressInfo | undefined;
 
   /** Opens a path, and the offer with its address in place of all of the server's. */
   static async open(offerSdp: string): Promise<{ path: UdpPath; sdp: string }> {
@@ -28,14 +29,18 @@ export class UdpPath {
   private constructor() {
     this.#client = createSocket('udp4');
     this.#server = createSocket('udp4');
-    let client: AddressInfo | undefined;
     this.#client.on('message', (packet, { address, port, family }) => {
-      client = { address, port, family };
+      this.#from = { address, port, family };
       if (!this.#drops('up', packet)) this.#server.send(packet);
     });
     this.#server.on('message', (packet) => {
-      if (client !== undefined && !this.#drops('down', packet)) this.#client.send(packet, client.port, client.address);
+      if (!this.#drops('down', packet)) this.inject(packet);
     });
+  }
+
+  /** Sends the client a datagram, as from the server. */
+  inject(packet: Buffer): void {
+    if (this.#from !== undefined) this.#client.send(packet, this.#from.port, this.#from.address);
   }
 
   async close(): Promise<void> {
