@@ -248,7 +248,7 @@ export class Caller {
   /** Waits for a moment of the run; a stop, the end of the session or one more thing cut it short. */
   async #pauseUntil(ms: number, ...also: Promise<unknown>[]): Promise<void> {
     const over = Promise.withResolvers<void>();
-    const timer = setTimeout(over.resolve, ms - this.#deps.now());
+    const timer = setTimeout(over.resolve, Math.max(ms - this.#deps.now(), 0));
     try {
       await Promise.race([over.promise, this.#stopped.promise, this.#call.ended, this.#call.failed, ...also]);
     } finally {
