@@ -7,6 +7,7 @@ import { benchFirstMedia } from './bench/first-media.ts';
 import { benchHeld } from './bench/held.ts';
 import { describeMachine } from './bench/machine.ts';
 import type { Row, Setting } from './bench/measure.ts';
+import { benchMedia } from './bench/media.ts';
 import { benchMints } from './bench/mints.ts';
 import { benchSessions } from './bench/sessions.ts';
 import { benchSignatures } from './bench/signatures.ts';
@@ -21,6 +22,7 @@ const WITHOUT_BROWSER: Readonly<Record<string, Bench>> = {
   sessions: benchSessions,
   held: benchHeld,
   endings: benchEndings,
+  media: benchMedia,
 };
 const IN_BROWSER: Readonly<Record<string, Bench>> = { 'first-media': benchFirstMedia };
 const BENCHES = { ...WITHOUT_BROWSER, ...IN_BROWSER };

@@ -1,12 +1,10 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ask } from './ask.ts';
 import { type GateCall, GateClient, startRequest } from './gate-client.ts';
+import { LiveClients } from './live-clients.ts';
 import { inRounds, type Row, rate, row, type Setting } from './measure.ts';
 import { MediasoupFloor } from './mediasoup-floor.ts';
 import { cpuUsed, perPiece, total } from './process-usage.ts';
-import { BenchServer, LASTING } from './server.ts';
+import { BenchServer } from './server.ts';
 import type { Closed, LoopDelays } from './server-probe.ts';
 
 const IN_FLIGHT = 64;
@@ -53,27 +51,22 @@ interface Disturbance {
 
 /** Closes the flow of all but one session, and watches that one. */
 async function endFlow(server: BenchServer, count: number): Promise<Ending & Disturbance> {
-  const live = await startLive(server);
-  try {
-    const gap = () => ask<number>(live, 'gap');
-    let quietGapMs = 0;
-    let cpuBefore = cpuUsed(server.pid);
-    const ending = await endAll(server, count, async () => {
-      await gap();
-      await delay(QUIET_MS);
-      quietGapMs = await gap();
-      await server.ask('loop');
-      cpuBefore = cpuUsed(server.pid);
-      await server.closeFlow();
-    });
-    const cpuMs = total(perPiece(cpuBefore, cpuUsed(server.pid), 1));
-    const { max: loopMs } = await server.ask<LoopDelays>('loop');
-    const gapMs = await gap();
-    await server.openFlow();
-    return { ...ending, cpuMs, quietGapMs, gapMs, loopMs };
-  } finally {
-    live.kill();
-  }
+  using live = await LiveClients.start(server, 1, 'audio');
+  let quietGapMs = 0;
+  let cpuBefore = cpuUsed(server.pid);
+  const ending = await endAll(server, count, async () => {
+    await live.gap();
+    await delay(QUIET_MS);
+    quietGapMs = await live.gap();
+    await server.ask('loop');
+    cpuBefore = cpuUsed(server.pid);
+    await server.closeFlow();
+  });
+  const cpuMs = total(perPiece(cpuBefore, cpuUsed(server.pid), 1));
+  const { max: loopMs } = await server.ask<LoopDelays>('loop');
+  const gapMs = await live.gap();
+  await server.openFlow();
+  return { ...ending, cpuMs, quietGapMs, gapMs, loopMs };
 }
 
 async function endAll(server: BenchServer, count: number, end: () => void | Promise<void>): Promise<Ending> {
@@ -92,17 +85,6 @@ async function endAll(server: BenchServer, count: number, end: () => void | Prom
   await Promise.all(calls.map((call) => call.closed));
   const toldMs = performance.timeOrigin + performance.now() - since;
   return { nodeMs: inNode - since, workerMs: inWorker - since, toldMs };
-}
-
-async function startLive(server: BenchServer): Promise<ChildProcess> {
-  const path = new URL('./live-session.ts', import.meta.url);
-  const url = `${server.url.replace('http', 'ws')}/v1/connect`;
-  const child = fork(path, [url, LASTING, await server.mint(LASTING)]);
-  await Promise.race([
-    once(child, 'message'),
-    once(child, 'exit').then(() => Promise.reject(new Error('no live call'))),
-  ]);
-  return child;
 }
 
 function makeRows(count: number) {

@@ -75,7 +75,7 @@ async function warmUp(server: BenchServer): Promise<void> {
 }
 
 function makeRows(count: number) {
-  const mediasoup = { floorIs: 'mediasoup: transport, produce, consume' };
+  const mediasoup = { floorIs: 'mediasoup: transport, connect, produce' };
   const setUp = row(`${count} sessions set up`, 's', mediasoup);
   const memory = row('memory of a held session', 'KB', { ...mediasoup, aim: '≤ 1.50' });
   const node = row('  of it Node', 'KB', mediasoup);

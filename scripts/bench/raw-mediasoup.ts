@@ -1,8 +1,7 @@
-// The floor: mediasoup alone, in a process of its own, with the same objects a session has (one audio echo) and no
-// signaling.
+// The floor: mediasoup alone, in a process of its own, with the objects of one audio echo and no signaling.
 import { setTimeout as delay } from 'node:timers/promises';
 import { createWorker } from 'mediasoup';
-import type { RtpParameters, WebRtcServer, WebRtcTransport } from 'mediasoup/types';
+import type { Producer, RtpParameters, WebRtcServer, WebRtcTransport } from 'mediasoup/types';
 import { routerCodecs } from '../../src/sdp/codecs.ts';
 import { answer } from './ask.ts';
 import { rate } from './measure.ts';
@@ -25,7 +24,8 @@ const dtlsParameters = {
 const held: WebRtcTransport[] = [];
 let ssrc = 1000;
 
-async function open(): Promise<WebRtcTransport> {
+/** What an echo has that is negotiated and not connected. */
+async function open(): Promise<{ transport: WebRtcTransport; producer: Producer }> {
   const transport = await router.createWebRtcTransport({ webRtcServer });
   const rtpParameters: RtpParameters = {
     mid: '0',
@@ -37,15 +37,21 @@ async function open(): Promise<WebRtcTransport> {
     transport.connect({ dtlsParameters }),
     transport.produce({ kind: 'audio', rtpParameters }),
   ]);
+  return { transport, producer };
+}
+
+/** All that an echo has. */
+async function openEcho(): Promise<WebRtcTransport> {
+  const { transport, producer } = await open();
   await transport.consume({ producerId: producer.id, rtpCapabilities: router.rtpCapabilities });
   return transport;
 }
 
 answer({
-  /** Sessions set up and ended a second. */
-  rate: (count) => rate(count, IN_FLIGHT, async () => (await open()).close()),
-  /** Sessions set up and held a second. */
-  hold: (count) => rate(count, IN_FLIGHT, async () => held.push(await open())),
+  /** Echoes set up and ended a second. */
+  rate: (count) => rate(count, IN_FLIGHT, async () => (await openEcho()).close()),
+  /** Sessions set up and held a second, negotiated and not connected. */
+  hold: (count) => rate(count, IN_FLIGHT, async () => held.push((await open()).transport)),
   /** Ends those that are held; milliseconds until the worker has closed all of them: it answers in order. */
   end: async () => {
     const since = performance.now();
