@@ -100,11 +100,12 @@ describe('the trace of a server', { timeout: 60_000 }, () => {
     },
     client_lost: async () => (await start()).socket.cut(),
     worker_lost: async () => {
-      await start();
+      const { socket } = await start();
       const workers = execFileSync('ps', ['-o', 'pid=', '--ppid', String(server.pid)], { encoding: 'utf8' });
       process.kill(Number.parseInt(workers, 10), 'SIGKILL');
+      await socket.closing();
       const ready = () => fetch(`${server.url}/readyz`).then(({ status }) => status);
-      await expect.poll(ready, { timeout: 10_000 }).toBe(200);
+      await expect.poll(ready, { timeout: 20_000 }).toBe(200);
     },
   };
 
