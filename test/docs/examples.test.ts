@@ -18,7 +18,11 @@ const OWN_COMMANDS = /^npm (start|test|run bench)$/;
 const SERVES = /callgate serve$/;
 
 const blocks = codeBlocks();
-const shell = blocks.filter(({ language, code }) => language === 'sh' && !OWN_COMMANDS.test(code.trim()));
+const LOADS = /callgate (load|replay) /;
+
+const commands = blocks.filter(({ language, code }) => language === 'sh' && !OWN_COMMANDS.test(code.trim()));
+const shell = commands.filter(({ code }) => !LOADS.test(code));
+const loads = commands.filter(({ code }) => LOADS.test(code));
 const node = blocks.filter(({ language, code }) => language === 'js' && code.includes('process.env'));
 const mintsInNode = node.filter(({ code }) => code.includes('callgate/backend'));
 const followers = node.filter(({ code }) => code.includes('xreadgroup'));
@@ -84,6 +88,20 @@ describe('an example', () => {
     if (code.includes('curl')) expect(stdout).not.toContain('urn:callgate:problem');
     if (code.startsWith('curl') && code.includes(' -d ')) await expectMinted(JSON.parse(stdout));
     for (const command of serves) await expectServes(command);
+  });
+
+  it.each(loads)('that loads a server passes ($place)', { timeout: 60_000 }, async ({ code }) => {
+    const server = await TestServer.start();
+    const at = new Date().toISOString();
+    const session = { at, endpoint_id: 'ep_echo', media: [], duration_ms: 100, live_ms: null, end_reason: 'completed' };
+    await writeFile(join(folder, 'sessions.jsonl'), `${JSON.stringify(session)}\n`);
+    try {
+      const own = { ...env, CALLGATE: server.running.url, CALLGATE_API_KEY: server.apiKey };
+      const { stdout } = await run('bash', ['-ec', code], { cwd: folder, env: own });
+      expect(stdout).toContain('passed');
+    } finally {
+      await server.stop();
+    }
   });
 
   it.each(followers)('that follows the audit sees what happens ($place)', async ({ code }) => {
