@@ -2,7 +2,7 @@ import type { StartMessage } from '../protocol/messages.ts';
 import type { Backend } from './backend.ts';
 import { Call } from './call.ts';
 import type { OfferMessage } from './call-socket.ts';
-import { Contender } from './contender.ts';
+import { presentOnce } from './contender.ts';
 import { faultOf } from './ending.ts';
 import { Failure, PATIENCE_MS } from './failure.ts';
 import type { Outcome, Stage } from './outcome.ts';
@@ -50,6 +50,7 @@ export class Caller {
   readonly #call: Call;
   readonly #stopped = Promise.withResolvers<void>();
   #stopping = false;
+  #aborted = false;
   #race: Race | undefined;
   #raced: Promise<void> | undefined;
   #presentedMs = 0;
@@ -91,6 +92,7 @@ export class Caller {
 
   /** Ends it at once, whatever it waits for. */
   abort(): void {
+    this.#aborted = true;
     this.#call.fail('interrupted');
   }
 
@@ -111,7 +113,7 @@ export class Caller {
     if (this.#peer && media !== 'none') await this.#connect(await this.#peer, offer);
     await this.#hold();
     await this.#end(id);
-    await this.#raced;
+    if (this.#raced) await this.#within(this.#raced);
     if (this.#deps.habits.reuse) await this.#presentAgain(start);
   }
 
@@ -194,9 +196,7 @@ export class Caller {
 
   /** Presents the token once more, to the next URL. */
   async #presentAgain(start: StartMessage): Promise<void> {
-    const contender = new Contender(this.#url(1), (socket) => socket.send({ type: 'hangup' }), start);
-    const verdict = await contender.verdict;
-    contender.leave();
+    const verdict = await this.#within(presentOnce(this.#url(1), start));
     if (verdict === 'offered') this.#outcome.reuse = 'taken';
     else if (REFUSALS.has(verdict)) this.#outcome.reuse = 'refused';
     else this.#blame(`reuse_${verdict}`);
@@ -204,6 +204,8 @@ export class Caller {
 
   async #leave(): Promise<void> {
     this.#call.close();
+    // Even if its session failed, a race is judged.
+    if (!this.#aborted) await this.#raced;
     this.#race?.leave();
     const peer = await this.#peer?.catch(() => undefined);
     if (peer) this.#outcome.packets = peer.packets();

@@ -53,3 +53,11 @@ export class Contender {
     this.#verdict.resolve(verdict);
   }
 }
+
+/** Presents a token by one client that hangs up at once if it is taken. Resolves with the verdict. */
+export async function presentOnce(url: string, start: StartMessage): Promise<string> {
+  const contender = new Contender(url, (socket) => socket.send({ type: 'hangup' }), start);
+  const verdict = await contender.verdict;
+  contender.leave();
+  return verdict;
+}

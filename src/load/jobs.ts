@@ -48,7 +48,6 @@ export interface ReplayOptions extends CommonOptions {
 /** `callgate load`. Returns the exit code. @throws {UsageError} */
 export async function runLoad(options: LoadOptions): Promise<number> {
   const { endpoint, sessions, rate, duration, media, ending, race = 1, reuse = false, churn } = options;
-  // RFC-less rule of the mint API: max_duration_seconds is a whole number.
   if (ending === 'expiry' && duration % 1000 !== 0)
     throw new UsageError('a token expires after whole seconds: --duration must be such with --ending expiry');
   const arrivals = planLoad({ endpointId: endpoint, sessions, rate, durationMs: duration, media, ending });
