@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { isIP } from 'node:net';
 import { classes, Message, methods, parseMessage } from 'werift';
+import { randomText } from '../../random.ts';
 
 export interface IceCredentials {
   usernameFragment: string;
@@ -36,7 +36,7 @@ export class IceAgent {
   /** Takes what comes in and is not STUN. */
   onPacket: (packet: Buffer) => void = () => {};
   readonly #connected = Promise.withResolvers<void>();
-  readonly #tieBreaker = randomBytes(8).readBigUInt64BE();
+  readonly #tieBreaker = BigInt(`0x${randomText(8, 'hex')}`);
   #local = newCredentials();
   #remote: RemoteIce | undefined;
   #socket: Socket | undefined;
@@ -143,8 +143,8 @@ export class IceAgent {
 
 /** RFC 8445 section 5.3: at least 24 bits of randomness in the fragment and 128 in the password. */
 const newCredentials = (): IceCredentials => ({
-  usernameFragment: randomBytes(4).toString('hex'),
-  password: randomBytes(16).toString('hex'),
+  usernameFragment: randomText(4, 'hex'),
+  password: randomText(16, 'hex'),
 });
 
 /** UDP addresses of the family of the first, in the server's order; names are not resolved. */

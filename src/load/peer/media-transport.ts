@@ -7,7 +7,6 @@ import {
   ProtectionProfileAeadAes128Gcm,
   type RTCCertificate,
   RTCDtlsTransport,
-  SrtcpSession,
   SrtpAuthenticationError,
   SrtpSession,
   saltLength,
@@ -32,8 +31,22 @@ export interface RemoteTransport extends RemoteIce {
 interface Keys {
   local: SrtpKeys;
   remote: SrtpKeys;
-  srtcp: SrtcpSession;
+  /** Takes SRTCP packets of the server apart; throws `SrtpAuthenticationError`. */
+  readRtcp(packet: Buffer): Buffer;
 }
+
+interface OwnCertificate {
+  certificate: RTCCertificate;
+  fingerprint: string;
+}
+
+const makeCertificate = async (): Promise<OwnCertificate> => {
+  const certificate = await RTCDtlsTransport.SetupCertificate();
+  return { certificate, fingerprint: certificate.getFingerprints()[0]!.value };
+};
+
+/** One serves all clients of a thread. */
+let ownCertificate: Promise<OwnCertificate> | undefined;
 
 /**
  * Transport of one client: DTLS by werift, between an ICE agent and SRTP of our own. werift's RTCPeerConnection offers nothing
@@ -45,9 +58,10 @@ export class MediaTransport {
   onRtp: (packet: Buffer) => void = () => {};
   /** Takes RTCP feedback, decrypted. */
   onFeedback: (rtcp: Buffer) => void = () => {};
+  /** SHA-256 of its certificate, colon-separated. */
+  readonly fingerprint: string;
   readonly #ice = new IceAgent();
   readonly #dtls: DtlsServer | DtlsClient;
-  readonly #fingerprint: string;
   readonly #connected = Promise.withResolvers<void>();
   /** What werift does for the handshake, timers included. */
   readonly #working = new Set<Promise<unknown>>();
@@ -56,13 +70,13 @@ export class MediaTransport {
   #closed = false;
 
   static async create(setup: Setup): Promise<MediaTransport> {
-    // One certificate serves all clients of a thread.
-    return new MediaTransport(setup, await RTCDtlsTransport.SetupCertificate());
+    ownCertificate ??= makeCertificate();
+    return new MediaTransport(setup, await ownCertificate);
   }
 
-  private constructor(setup: Setup, certificate: RTCCertificate) {
-    const { certPem, privateKey, signatureHash } = certificate;
-    this.#fingerprint = certificate.getFingerprints()[0]!.value;
+  private constructor(setup: Setup, own: OwnCertificate) {
+    const { certPem, privateKey, signatureHash } = own.certificate;
+    this.fingerprint = own.fingerprint;
     const carrier = carrierOver(this.#ice);
     this.#dtls = new (setup === 'active' ? DtlsClient : DtlsServer)({
       cert: certPem,
@@ -80,11 +94,6 @@ export class MediaTransport {
       if (!isMedia(packet)) deliver(packet, carrier);
       else if (this.#keys !== undefined) this.#onMedia(packet, this.#keys);
     };
-  }
-
-  /** SHA-256 of the certificate, colon-separated. */
-  get fingerprint(): string {
-    return this.#fingerprint;
   }
 
   get iceCredentials(): IceCredentials {
@@ -155,16 +164,16 @@ export class MediaTransport {
     this.#keys = {
       local: srtpKeys(local.srtpSessionKey, local.srtpSessionSalt),
       remote: srtpKeys(remote.srtpSessionKey, remote.srtpSessionSalt),
-      srtcp: new SrtcpSession({ keys, profile: PROFILE }),
+      readRtcp: (packet) => remote.cipher.decryptRTCP(packet)[0],
     };
     this.#connected.resolve();
   }
 
-  #onMedia(packet: Buffer, { srtcp }: Keys): void {
+  #onMedia(packet: Buffer, { readRtcp }: Keys): void {
     if (!isRtcp(packet)) return this.onRtp(packet);
     if (!isFeedback(packet)) return;
     try {
-      this.onFeedback(srtcp.decrypt(packet));
+      this.onFeedback(readRtcp(packet));
     } catch (error) {
       // Feedback of somebody else.
       if (!(error instanceof SrtpAuthenticationError)) throw error;

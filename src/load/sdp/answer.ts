@@ -1,4 +1,5 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
+import { randomText } from '../../random.ts';
 import { type Direction, type OfferedSection, readOffer, values } from './offer.ts';
 
 /** What stays the same in all answers of one client. */
@@ -26,11 +27,11 @@ export interface AnswerOptions {
 }
 
 export const newIdentity = (given: Partial<Identity> = {}): Identity => ({
-  usernameFragment: randomBytes(4).toString('hex'),
-  password: randomBytes(16).toString('hex'),
-  fingerprint: randomBytes(32).toString('hex').toUpperCase().match(/../g)!.join(':'),
+  usernameFragment: randomText(4, 'hex'),
+  password: randomText(16, 'hex'),
+  fingerprint: randomText(32, 'hex').toUpperCase().match(/../g)!.join(':'),
   setup: 'active',
-  cname: randomBytes(8).toString('hex'),
+  cname: randomText(8, 'hex'),
   ssrcs: new Map(),
   ...given,
 });
