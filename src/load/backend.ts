@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
-import { Failure, PATIENCE_MS } from './failure.ts';
+import { Failure } from './failure.ts';
+import { PATIENCE_MS } from './waiting.ts';
 
 export interface Minted {
   id: string;

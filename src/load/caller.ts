@@ -4,12 +4,13 @@ import { Call } from './call.ts';
 import type { OfferMessage } from './call-socket.ts';
 import { presentOnce } from './contender.ts';
 import { faultOf } from './ending.ts';
-import { Failure, PATIENCE_MS } from './failure.ts';
+import { Failure } from './failure.ts';
 import type { Outcome, Stage } from './outcome.ts';
 import { createPeer } from './peer/index.ts';
 import type { Peer } from './peer.ts';
 import type { Arrival, Media } from './plan.ts';
 import { Race } from './race.ts';
+import { PATIENCE_MS, pause, within } from './waiting.ts';
 
 /** What all sessions of a run have in common. */
 export interface Habits {
@@ -30,6 +31,8 @@ export interface CallerDeps {
   now(): number;
   /** A number from 0 up to 1. */
   random(): number;
+  /** Hears of every stage that is reached, and after how many milliseconds. */
+  reached(stage: Stage, ms: number): void;
 }
 
 /** A session stops sending this long before its end, so that what is under way still comes back. */
@@ -191,7 +194,7 @@ export class Caller {
     const lastedMs = atMs - this.#presentedMs;
     const fault = faultOf({ reason, planned, interrupted, unasked, lastedMs, durationMs });
     if (fault !== undefined) this.#blame(fault);
-    else if (planned !== 'silence') this.#outcome.timings.end = Math.max(atMs - this.#endsMs, 0);
+    else if (planned !== 'silence') this.#note('end', Math.max(atMs - this.#endsMs, 0));
   }
 
   /** Presents the token once more, to the next URL. */
@@ -227,8 +230,13 @@ export class Caller {
   /** Notes that a stage is reached, for the first time; milliseconds after the start of the run. */
   #mark(stage: Stage): number {
     const now = this.#deps.now();
-    this.#outcome.timings[stage] ??= now - this.#arrival.atMs;
+    if (this.#outcome.timings[stage] === undefined) this.#note(stage, now - this.#arrival.atMs);
     return now;
+  }
+
+  #note(stage: Stage, ms: number): void {
+    this.#outcome.timings[stage] = ms;
+    this.#deps.reached(stage, ms);
   }
 
   /** What went wrong first is what is told. */
@@ -236,26 +244,14 @@ export class Caller {
     this.#outcome.error ??= code;
   }
 
-  /** Waits no longer than anybody would. @throws {Failure} `timeout`, or that of the call */
-  async #within<T>(promise: Promise<T>): Promise<T> {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => late.reject(new Failure('timeout')), PATIENCE_MS);
-    try {
-      return await Promise.race([promise, this.#call.failed, late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
+  /** @throws {Failure} `timeout`, or that of the call */
+  #within<T>(promise: Promise<T>): Promise<T> {
+    return within(PATIENCE_MS, Promise.race([promise, this.#call.failed]));
   }
 
-  /** Waits for a moment of the run; a stop, the end of the session or one more thing cut it short. */
-  async #pauseUntil(ms: number, ...also: Promise<unknown>[]): Promise<void> {
-    const over = Promise.withResolvers<void>();
-    const timer = setTimeout(over.resolve, Math.max(ms - this.#deps.now(), 0));
-    try {
-      await Promise.race([over.promise, this.#stopped.promise, this.#call.ended, this.#call.failed, ...also]);
-    } finally {
-      clearTimeout(timer);
-    }
+  /** Waits for a moment of the run; a stop, the end of the session or one more thing cut it short. @throws {Failure} */
+  #pauseUntil(ms: number, ...also: Promise<unknown>[]): Promise<void> {
+    return pause(ms - this.#deps.now(), this.#stopped.promise, this.#call.ended, this.#call.failed, ...also);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ServerMessage, StartMessage } from '../protocol/messages.ts';
 import { CallSocket, type OfferMessage } from './call-socket.ts';
-import { Failure, PATIENCE_MS } from './failure.ts';
+import { Failure } from './failure.ts';
+import { PATIENCE_MS } from './waiting.ts';
 
 /** A client that presents a token and waits for one word. */
 export class Contender {

@@ -8,6 +8,3 @@ export class Failure extends Error {
     this.code = code;
   }
 }
-
-/** How long anything that a session waits for may take. */
-export const PATIENCE_MS = 30_000;

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Habits } from './caller.ts';
+import { Latencies } from './latencies.ts';
 import type { Outcome } from './outcome.ts';
 import { preflight } from './preflight.ts';
 import type { Report } from './report.ts';
@@ -62,10 +63,14 @@ async function claimFiles({ json, html }: ReportOptions): Promise<void> {
 
 async function measure({ command, schedule, habits, apiKey, threads: count, seed, words }: Job): Promise<Report> {
   const outcomes: Outcome[] = [];
-  const threads = await Threads.start({ schedule, habits, apiKey, seed }, count, (over) => outcomes.push(...over));
+  const latencies = new Latencies();
+  const threads = await Threads.start({ schedule, habits, apiKey, seed }, count, (news) => {
+    outcomes.push(...news.outcomes);
+    for (const [stage, ms] of news.stages) latencies.add(stage, ms);
+  });
   const planned = schedule.loop ? undefined : schedule.arrivals.length;
   const screen = new Screen(process.stderr, () => {
-    return { elapsedMs: threads.elapsedMs, planned, running: threads.running, outcomes };
+    return { elapsedMs: threads.elapsedMs, planned, running: threads.running, outcomes, latencies };
   });
   const signals = onInterrupt(() => {
     screen.say('ending the sessions; once more to leave at once');

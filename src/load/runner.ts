@@ -3,6 +3,7 @@ import { Caller, type CallerDeps, type Habits } from './caller.ts';
 import type { Outcome } from './outcome.ts';
 import { seededRandom } from './random.ts';
 import { type Schedule, shareOf } from './schedule.ts';
+import { pause } from './waiting.ts';
 
 /** What one thread of the tester does. Plain data, so that it can be handed to a worker. */
 export interface Task {
@@ -14,6 +15,12 @@ export interface Task {
   threads: number;
 }
 
+export interface RunnerListener {
+  /** A session is over. */
+  over(outcome: Outcome): void;
+  reached: CallerDeps['reached'];
+}
+
 /** After an interrupt, sessions that are still not over are left behind. */
 const STOP_WITHIN_MS = 10_000;
 
@@ -21,18 +28,18 @@ const STOP_WITHIN_MS = 10_000;
 export class Runner {
   readonly #task: Task;
   readonly #deps: Omit<CallerDeps, 'random'>;
-  readonly #told: (outcome: Outcome) => void;
+  readonly #listener: RunnerListener;
   readonly #running = new Map<Caller, Promise<void>>();
   readonly #stopped = Promise.withResolvers<void>();
   #stopping = false;
   #patience: NodeJS.Timeout | undefined;
 
-  /** `now` is milliseconds after the start of the run; `told` hears of every session that is over. */
-  constructor(task: Task, now: () => number, told: (outcome: Outcome) => void) {
+  /** `now` is milliseconds after the start of the run. */
+  constructor(task: Task, now: () => number, listener: RunnerListener) {
     this.#task = task;
-    this.#told = told;
+    this.#listener = listener;
     const backends = task.habits.urls.map((url) => new Backend(url, task.apiKey));
-    this.#deps = { habits: task.habits, backends, now };
+    this.#deps = { habits: task.habits, backends, now, reached: listener.reached };
   }
 
   get running(): number {
@@ -42,7 +49,8 @@ export class Runner {
   /** Resolves when all sessions are over and everything is closed. */
   async run(): Promise<void> {
     for (const [index, arrival] of shareOf(this.#task.schedule, this.#task.thread, this.#task.threads)) {
-      await this.#pauseUntil(arrival.atMs);
+      const wait = arrival.atMs - this.#deps.now();
+      if (wait > 0) await pause(wait, this.#stopped.promise);
       if (this.#stopping) break;
       const random = seededRandom(this.#task.seed, index);
       this.#begin(new Caller(index, arrival, { ...this.#deps, random }));
@@ -66,17 +74,8 @@ export class Runner {
   #begin(caller: Caller): void {
     const over = caller.run().then((outcome) => {
       this.#running.delete(caller);
-      this.#told(outcome);
+      this.#listener.over(outcome);
     });
     this.#running.set(caller, over);
-  }
-
-  async #pauseUntil(ms: number): Promise<void> {
-    const wait = ms - this.#deps.now();
-    if (wait <= 0) return;
-    const due = Promise.withResolvers<void>();
-    const timer = setTimeout(due.resolve, wait);
-    await Promise.race([due.promise, this.#stopped.promise]);
-    clearTimeout(timer);
   }
 }

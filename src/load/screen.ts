@@ -1,5 +1,6 @@
+import type { Latencies } from './latencies.ts';
 import type { Outcome, Stage } from './outcome.ts';
-import { countEach, stagePercentiles } from './tally.ts';
+import { countEach } from './tally.ts';
 
 /** What is known of a run that goes on. */
 export interface Progress {
@@ -9,12 +10,11 @@ export interface Progress {
   running: number;
   /** Of the sessions that are over. */
   outcomes: readonly Outcome[];
+  latencies: Latencies;
 }
 
 const REDRAW_MS = 500;
 const LINE_MS = 5000;
-/** Percentiles on the screen are those of so many of the newest sessions. */
-const NEWEST = 5000;
 const SHOWN: readonly Stage[] = ['mint', 'offer', 'connected', 'first_packet', 'end'];
 
 /** Shows a run while it goes on: redrawn on a terminal, a plain line now and then elsewhere. */
@@ -50,7 +50,7 @@ export class Screen {
     this.#drawn = lines.length;
   }
 
-  #lines({ elapsedMs, planned, running, outcomes }: Progress): string[] {
+  #lines({ elapsedMs, planned, running, outcomes, latencies }: Progress): string[] {
     const begun = outcomes.length + running;
     const passedMs = Math.max(elapsedMs - this.#last.elapsedMs, 1);
     const rate = (1000 * (begun - this.#last.begun)) / passedMs;
@@ -58,7 +58,7 @@ export class Screen {
     const of = planned === undefined ? '' : ` of ${planned}`;
     return [
       `${(elapsedMs / 1000).toFixed(0)} s: ${begun}${of} arrived (${rate.toFixed(1)}/s), ${running} running, ${outcomes.length} over`,
-      ...stageLine(outcomes.slice(-NEWEST)),
+      ...stageLine(latencies),
       ...errorLine(outcomes),
     ];
   }
@@ -71,9 +71,9 @@ export class Screen {
   }
 }
 
-function stageLine(outcomes: readonly Outcome[]): string[] {
+function stageLine(latencies: Latencies): string[] {
   const texts = SHOWN.flatMap((stage) => {
-    const { count, p50, p95 } = stagePercentiles(outcomes, stage);
+    const { count, p50, p95 } = latencies.of(stage);
     return count === 0 ? [] : [`${stage} ${p50.toFixed(0)}/${p95.toFixed(0)}`];
   });
   return texts.length === 0 ? [] : [`p50/p95 ms: ${texts.join(', ')}`];

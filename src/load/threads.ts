@@ -1,14 +1,21 @@
 import { once } from 'node:events';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { Outcome } from './outcome.ts';
+import type { Outcome, Stage } from './outcome.ts';
 import type { Task } from './runner.ts';
 
+/** What happened on a thread since it last told. */
+export interface News {
+  /** Of sessions that are over. */
+  outcomes: readonly Outcome[];
+  /** Stages that sessions reached, and after how many milliseconds. */
+  stages: readonly (readonly [Stage, number])[];
+  /** Sessions under way. */
+  running: number;
+}
+
 export type ToThread = { type: 'start'; startNs: bigint } | { type: 'stop' };
-export type FromThread =
-  | { type: 'ready' }
-  | { type: 'progress'; outcomes: Outcome[]; running: number }
-  | { type: 'done' };
+export type FromThread = { type: 'ready' } | ({ type: 'progress' } & News) | { type: 'done' };
 
 /** The run begins this long after all threads are ready, so that each hears of it before. */
 const LEAD_NS = 20_000_000n;
@@ -23,14 +30,14 @@ const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
 export class Threads {
   readonly #workers: readonly Worker[];
   readonly #running: number[];
-  readonly #told: (outcomes: readonly Outcome[]) => void;
+  readonly #told: (news: News) => void;
   #startNs = 0n;
 
-  /** Starts the threads, ready to run; `told` hears of sessions that are over. */
+  /** Starts the threads, ready to run; `told` hears what happens. */
   static async start(
     task: Omit<Task, 'thread' | 'threads'>,
     threads: number,
-    told: (outcomes: readonly Outcome[]) => void,
+    told: (news: News) => void,
   ): Promise<Threads> {
     const workers = Array.from({ length: threads }, (_, thread) => {
       const workerData: Task = { ...task, thread, threads };
@@ -40,7 +47,7 @@ export class Threads {
     return new Threads(workers, told);
   }
 
-  private constructor(workers: readonly Worker[], told: (outcomes: readonly Outcome[]) => void) {
+  private constructor(workers: readonly Worker[], told: (news: News) => void) {
     this.#workers = workers;
     this.#running = workers.map(() => 0);
     this.#told = told;
@@ -79,7 +86,7 @@ export class Threads {
       if (message.type === 'done') resolve();
       if (message.type !== 'progress') return;
       this.#running[thread] = message.running;
-      this.#told(message.outcomes);
+      this.#told(message);
     });
     worker.postMessage(start);
     return promise;

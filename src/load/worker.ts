@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Outcome } from './outcome.ts';
+import type { Outcome, Stage } from './outcome.ts';
 import { createPeer } from './peer/index.ts';
 import { Runner, type Task } from './runner.ts';
 import type { FromThread, ToThread } from './threads.ts';
@@ -11,15 +11,20 @@ const port = parentPort!;
 const tell = (message: FromThread) => port.postMessage(message);
 
 let outcomes: Outcome[] = [];
+let stages: [Stage, number][] = [];
 let startNs = 0n;
 /** `process.hrtime` is one clock for all threads; `performance.now` begins anew in each. */
 const now = () => Number(process.hrtime.bigint() - startNs) / 1e6;
 const task = workerData as Task;
-const runner = new Runner(task, now, (outcome) => outcomes.push(outcome));
+const runner = new Runner(task, now, {
+  over: (outcome) => outcomes.push(outcome),
+  reached: (stage, ms) => stages.push([stage, ms]),
+});
 
 const report = () => {
-  tell({ type: 'progress', outcomes, running: runner.running });
+  tell({ type: 'progress', outcomes, stages, running: runner.running });
   outcomes = [];
+  stages = [];
 };
 
 port.on('message', async (message: ToThread) => {
