@@ -16,6 +16,8 @@ type EndReason = Parameters<CallListener['ended']>[0];
 export interface CallParts {
   transport: WebRtcTransport;
   negotiation: Negotiation;
+  /** What the offers say of the transport's server. */
+  server: string;
   spec: CallSpec;
   listener: CallListener;
   makeTarget(call: TargetCall, wanted: Record<MediaKind, MediaDirection>): Target;
@@ -27,6 +29,7 @@ export interface CallParts {
 export class Call implements MediaCall {
   readonly #transport: WebRtcTransport;
   readonly #negotiation: Negotiation;
+  readonly #server: string;
   readonly #target: Target;
   readonly #listener: CallListener;
   readonly #allowed: CallSpec['endpoint']['media'];
@@ -64,9 +67,10 @@ export class Call implements MediaCall {
     return call;
   }
 
-  private constructor({ transport, negotiation, spec, listener, makeTarget, release }: CallParts) {
+  private constructor({ transport, negotiation, server, spec, listener, makeTarget, release }: CallParts) {
     this.#transport = transport;
     this.#negotiation = negotiation;
+    this.#server = server;
     this.#listener = listener;
     this.#allowed = spec.endpoint.media;
     this.#release = release;
@@ -216,7 +220,8 @@ export class Call implements MediaCall {
     const restart = this.#restartDue;
     if (restart) await this.#transport.restartIce();
     this.#restartDue = false;
-    const offer = this.#negotiation.offer(this.#transport, restart);
+    const { iceParameters } = this.#transport;
+    const offer = this.#negotiation.offer({ iceParameters, server: this.#server }, restart);
     const tracks = this.#target.tracks();
     const told = JSON.stringify(tracks);
     if (tracks === undefined || told === this.#toldTracks) return offer;

@@ -1,8 +1,9 @@
-import type { Router, WebRtcTransport } from 'mediasoup/types';
+import type { Router, WebRtcServer, WebRtcTransport } from 'mediasoup/types';
 import { CallgateError } from '../errors.ts';
 import { randomText } from '../random.ts';
 import { makeProfile, type Profile } from '../sdp/codecs.ts';
 import { Negotiation } from '../sdp/negotiation.ts';
+import { serverLines } from '../sdp/offer.ts';
 import { Call, type CallParts } from './call.ts';
 import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane } from './media.ts';
 import { Room } from './room.ts';
@@ -53,6 +54,7 @@ export class LocalMedia implements MediaPlane {
   readonly #rooms = new Map<string, OpenRoom>();
   readonly #calls = new Set<Call>();
   readonly #profiles = new Map<string, Profile>();
+  readonly #servers = new WeakMap<WebRtcServer, string>();
   #closed = false;
 
   constructor(options: LocalMediaOptions) {
@@ -106,7 +108,8 @@ export class LocalMedia implements MediaPlane {
     try {
       const negotiation = new Negotiation(profile, spec.fingerprint);
       const makeTarget = this.#targetOf(place, profile);
-      call = await Call.open({ transport, negotiation, spec, listener, makeTarget, release });
+      const server = this.#serverLines(place.slot, transport);
+      call = await Call.open({ transport, negotiation, server, spec, listener, makeTarget, release });
     } catch (cause) {
       throw new CallgateError('unavailable', { cause });
     }
@@ -122,6 +125,12 @@ export class LocalMedia implements MediaPlane {
       room === undefined
         ? new EchoTarget(call, participant)
         : new RoomTarget(call, wanted, { room, router, profile, participant });
+  }
+
+  #serverLines({ webRtcServer }: RouterSlot, transport: WebRtcTransport): string {
+    const lines = this.#servers.get(webRtcServer) ?? serverLines(transport);
+    this.#servers.set(webRtcServer, lines);
+    return lines;
   }
 
   /** All routers have the same codecs, so that a profile is good for every worker. */

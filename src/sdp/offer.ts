@@ -4,8 +4,8 @@ import type { Direction, Format } from './format.ts';
 /** The parts of a WebRtcTransport that a client must know. */
 export interface TransportDescription {
   iceParameters: IceParameters;
-  iceCandidates: readonly IceCandidate[];
-  dtlsParameters: DtlsParameters;
+  /** What its server writes of itself: see `serverLines`. */
+  server: string;
 }
 
 /** The one stream that a section carries to the client. */
@@ -24,6 +24,19 @@ export interface OfferedSection {
   readonly format: Format;
   readonly declaration?: Declaration | undefined;
 }
+
+/** The lines that all transports of one WebRtcServer have in common, written once: its certificate and its candidates. */
+export const serverLines = (transport: {
+  iceCandidates: readonly IceCandidate[];
+  dtlsParameters: DtlsParameters;
+}): string => {
+  const fingerprint = transport.dtlsParameters.fingerprints.find(({ algorithm }) => algorithm === 'sha-256');
+  return (
+    'a=ice-options:renomination\r\n' +
+    `a=fingerprint:sha-256 ${fingerprint?.value}\r\na=setup:actpass\r\n` +
+    `${transport.iceCandidates.map(candidateLine).join('')}a=end-of-candidates\r\na=rtcp-mux\r\na=rtcp-rsize\r\n`
+  );
+};
 
 /**
  * Writes an offer as text: this is the hot path, and most of it was written when the formats were made. Port 9 and
@@ -50,15 +63,8 @@ const sectionLines = ({ mid, direction, format, declaration }: OfferedSection, s
  * In every section and not only in the first: a client may reject the first one, and the transport is then the next
  * one's (RFC 8843 section 7.3.1). `actpass` because aiortc refuses an offer that says anything else.
  */
-const transportLines = ({ iceParameters, iceCandidates, dtlsParameters }: TransportDescription): string => {
-  const fingerprint = dtlsParameters.fingerprints.find(({ algorithm }) => algorithm === 'sha-256');
-  return (
-    `a=ice-ufrag:${iceParameters.usernameFragment}\r\na=ice-pwd:${iceParameters.password}\r\n` +
-    'a=ice-options:renomination\r\n' +
-    `a=fingerprint:sha-256 ${fingerprint?.value}\r\na=setup:actpass\r\n` +
-    `${iceCandidates.map(candidateLine).join('')}a=end-of-candidates\r\na=rtcp-mux\r\na=rtcp-rsize\r\n`
-  );
-};
+const transportLines = ({ iceParameters: { usernameFragment, password }, server }: TransportDescription): string =>
+  `a=ice-ufrag:${usernameFragment}\r\na=ice-pwd:${password}\r\n${server}`;
 
 const candidateLine = ({ foundation, protocol, priority, address, port, type, tcpType }: IceCandidate): string =>
   `a=candidate:${foundation} 1 ${protocol} ${priority} ${address} ${port} typ ${type}` +

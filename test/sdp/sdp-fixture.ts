@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { generateRouterRtpCapabilities } from 'mediasoup/ortc';
 import { makeProfile, type ProfileOptions, routerCodecs } from '../../src/sdp/codecs.ts';
 import type { Direction } from '../../src/sdp/format.ts';
-import type { Declaration, OfferedSection, TransportDescription } from '../../src/sdp/offer.ts';
+import { type Declaration, type OfferedSection, serverLines, type TransportDescription } from '../../src/sdp/offer.ts';
 
 export const profileOf = (options: Partial<ProfileOptions> = {}) =>
   makeProfile(generateRouterRtpCapabilities(routerCodecs), { simulcast: false, startBitrateKbps: 1000, ...options });
@@ -21,34 +21,36 @@ export const ownSections = (options: Partial<ProfileOptions> = {}, direction: Di
 
 export const TRANSPORT: TransportDescription = {
   iceParameters: { usernameFragment: 'ufrag', password: 'password', iceLite: true },
-  iceCandidates: [
-    {
-      foundation: 'udpcandidate',
-      protocol: 'udp',
-      priority: 1_076_302_079,
-      ip: '127.0.0.1',
-      address: '127.0.0.1',
-      port: 40_000,
-      type: 'host',
-    },
-    {
-      foundation: 'tcpcandidate',
-      protocol: 'tcp',
-      priority: 1_076_276_479,
-      ip: '127.0.0.1',
-      address: '127.0.0.1',
-      port: 40_001,
-      type: 'host',
-      tcpType: 'passive',
-    },
-  ],
-  dtlsParameters: {
-    role: 'auto',
-    fingerprints: [
-      { algorithm: 'sha-1', value: 'AA' },
-      { algorithm: 'sha-256', value: Array(32).fill('AB').join(':') },
+  server: serverLines({
+    iceCandidates: [
+      {
+        foundation: 'udpcandidate',
+        protocol: 'udp',
+        priority: 1_076_302_079,
+        ip: '127.0.0.1',
+        address: '127.0.0.1',
+        port: 40_000,
+        type: 'host',
+      },
+      {
+        foundation: 'tcpcandidate',
+        protocol: 'tcp',
+        priority: 1_076_276_479,
+        ip: '127.0.0.1',
+        address: '127.0.0.1',
+        port: 40_001,
+        type: 'host',
+        tcpType: 'passive',
+      },
     ],
-  },
+    dtlsParameters: {
+      role: 'auto',
+      fingerprints: [
+        { algorithm: 'sha-1', value: 'AA' },
+        { algorithm: 'sha-256', value: Array(32).fill('AB').join(':') },
+      ],
+    },
+  }),
 };
 
 export const DECLARATION: Declaration = {

@@ -34,6 +34,7 @@ export class Issuers {
 
   /** Verifies the tokens of these issuers; all others are left to `own`. The `iss` decides before any key is looked at. */
   beside(own: VerifyToken): VerifyToken {
+    if (this.#verifiers.size === 0) return own;
     return (token, now) => (this.#verifiers.get(issuerOf(token)) ?? own)(token, now);
   }
 
