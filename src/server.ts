@@ -15,6 +15,7 @@ import { createApi } from './mint/api.ts';
 import { createApiKey } from './mint/api-keys.ts';
 import { routerCodecs } from './sdp/codecs.ts';
 import { sessionMaker } from './session/maker.ts';
+import { Pace } from './session/pace.ts';
 import { SessionRegistry } from './session/registry.ts';
 import { Audit } from './telemetry/audit.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -122,7 +123,9 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     log,
   });
   owned.defer(() => closeApi(app));
+  const pace = new Pace();
   const registry = new SessionRegistry({
+    pace,
     store,
     log,
     renewEveryMs: config.session.lease_renew_ms,
@@ -142,6 +145,7 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
   const verify = issuers.beside(createVerifier(keys, { issuer: config.tokens.issuer, leewaySeconds }));
   const admission = new Admission({ directory, store, media, verify: (token) => verify(token, Date.now()) });
   const createSession = sessionMaker({
+    pace,
     settings: config.session,
     finish: (end) => finisher.finish(end),
     media,

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Endpoint } from '../directory/directory.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import type { TokenStore } from '../tokens/store.ts';
+import type { Pace } from './pace.ts';
 import type { Session } from './session.ts';
 
 export interface RegistryOptions {
@@ -10,6 +11,7 @@ export interface RegistryOptions {
   renewEveryMs: number;
   /** Whether the flow behind the endpoint ends its sessions now. */
   isClosed(endpoint: Endpoint): boolean;
+  pace: Pace;
 }
 
 /** How many sessions that were revoked before they were added are remembered, here or wherever they are. */
@@ -25,11 +27,13 @@ export class SessionRegistry {
   readonly #timer: NodeJS.Timeout;
   readonly #unlisten: () => void;
   readonly #isClosed: RegistryOptions['isClosed'];
+  readonly #pace: Pace;
   readonly #empty = Promise.withResolvers<void>();
   #closing: EndReason | undefined;
 
-  constructor({ store, log, renewEveryMs, isClosed }: RegistryOptions) {
+  constructor({ store, log, renewEveryMs, isClosed, pace }: RegistryOptions) {
     this.#isClosed = isClosed;
+    this.#pace = pace;
     this.#store = store;
     this.#log = log;
     this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
@@ -50,7 +54,9 @@ export class SessionRegistry {
 
   /** Ends the sessions of the flows that end theirs; to be called whenever the directory may have changed. */
   endClosed(): void {
-    for (const session of this.#sessions.values()) if (this.#isClosed(session.endpoint)) session.end('flow_closed');
+    for (const session of this.#sessions.values()) {
+      if (this.#isClosed(session.endpoint)) this.#pace.run(() => session.end('flow_closed'));
+    }
   }
 
   remove(session: Session): void {

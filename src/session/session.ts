@@ -7,6 +7,7 @@ import type { ServerMessage, SessionInfo, SessionMessage } from '../protocol/mes
 import type { SessionTrace } from '../telemetry/trace.ts';
 import type { Lease, TokenStore } from '../tokens/store.ts';
 import { type Deadlines, type Effect, type Event, initial, type State, step, type TimerName } from './machine.ts';
+import type { Pace } from './pace.ts';
 
 /** The client's end of a session; both are no-ops once it is closed. */
 export interface ClientSocket {
@@ -37,6 +38,8 @@ export interface SessionDeps {
   /** Called once, when nothing of the session is left. */
   onEnded(session: Session, reason: EndReason): void;
   onLive(session: Session, sinceStartMs: number): void;
+  /** Shared by all sessions. */
+  pace: Pace;
   /** Where sessions are recorded. */
   trace?: SessionTrace | undefined;
 }
@@ -162,7 +165,8 @@ export class Session {
       case 'stop_timer':
         return this.#stopTimer(effect.timer);
       case 'settle':
-        return this.#settle(effect.reason);
+        this.#deps.trace?.ended(effect.reason, performance.now() - this.#startedAt);
+        return this.#deps.pace.run(() => this.#settle(effect.reason));
       case 'close_socket':
         return this.#socket.close(effect.code);
       case 'done':
@@ -232,7 +236,6 @@ export class Session {
   }
 
   #settle(reason: EndReason): void {
-    this.#deps.trace?.ended(reason, performance.now() - this.#startedAt);
     const { tokenId, endpointId, sessionId } = this.lease;
     const freed = this.#deps.store.releasePlace({ endpointId, sessionId }).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the place is freed when its lease lapses');

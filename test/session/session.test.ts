@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Endpoint } from '../../src/directory/directory.ts';
 import type { ServerMessage } from '../../src/protocol/messages.ts';
+import { Pace } from '../../src/session/pace.ts';
 import { Session } from '../../src/session/session.ts';
 
 const endpoint: Endpoint = {
@@ -43,6 +44,7 @@ describe('a session that ends before it begins', () => {
         finish: async () => {},
         deadlines: { answer: 1000, connect: 1000, reoffer: 1000, unreachable: 1000, settle: 1000 },
         log: pino({ level: 'silent' }),
+        pace: new Pace(),
         onLive: () => {},
         onEnded: (_, reason) => ended.resolve(reason),
       },

@@ -1,0 +1,39 @@
+/** Tasks of one event-loop turn; an end or its storing takes well below 0.1 ms. */
+const PER_TURN = 100;
+
+/**
+ * Runs tasks in their order and at once, unless there are many: the rest waits for later turns of the event loop, so that
+ * thousands of sessions that end together keep nobody else waiting.
+ */
+export class Pace {
+  readonly #waiting: (() => void)[] = [];
+  #left = PER_TURN;
+  #turning = false;
+  #running = false;
+
+  run(task: () => void): void {
+    this.#waiting.push(task);
+    // What a task asks for is done after it.
+    if (!this.#running) this.#go();
+  }
+
+  #go(): void {
+    if (!this.#turning) setImmediate(() => this.#turn());
+    this.#turning = true;
+    this.#running = true;
+    try {
+      while (this.#left > 0 && this.#waiting.length > 0) {
+        this.#left -= 1;
+        this.#waiting.shift()?.();
+      }
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #turn(): void {
+    this.#left = PER_TURN;
+    this.#turning = false;
+    if (this.#waiting.length > 0) this.#go();
+  }
+}
