@@ -1,7 +1,7 @@
 // Loaded into the server under test, to see from the inside what no client can.
 import { setTimeout as delay } from 'node:timers/promises';
 import { observer } from 'mediasoup';
-import type { Worker } from 'mediasoup/types';
+import type { Router, Worker } from 'mediasoup/types';
 import { LoopDelay } from '../../src/telemetry/loop-delay.ts';
 import { answer } from './ask.ts';
 
@@ -22,19 +22,22 @@ export interface Closed {
 const epochMs = () => performance.timeOrigin + performance.now();
 const loop = new LoopDelay();
 const workers: Worker[] = [];
+const routers = new Set<Router>();
 let closed = 0;
 let awaited: { closed: number; reached(): void } | undefined;
 
 observer.on('newworker', (worker: Worker) => {
   workers.push(worker);
-  worker.observer.on('newrouter', (router) =>
+  worker.observer.on('newrouter', (router) => {
+    routers.add(router);
+    router.observer.once('close', () => routers.delete(router));
     router.observer.on('newtransport', (transport) =>
       transport.observer.once('close', () => {
         closed += 1;
         if (closed === awaited?.closed) awaited.reached();
       }),
-    ),
-  );
+    );
+  });
 });
 
 answer({
@@ -42,6 +45,16 @@ answer({
   collect: async () => {
     globalThis.gc?.();
     await delay(500);
+  },
+  /** Bytes of V8's heap that are still held. */
+  heap: (): number => {
+    globalThis.gc?.();
+    return process.memoryUsage().heapUsed;
+  },
+  /** Transports as the workers themselves count them. */
+  transports: async (): Promise<number> => {
+    const dumps = await Promise.all([...routers].map((router) => router.dump()));
+    return dumps.reduce((sum, { transportIds }) => sum + transportIds.length, 0);
   },
   loop: (): LoopDelays => {
     const taken = new Map(loop.take()?.map(({ quantile, seconds }) => [quantile, seconds * 1000]));

@@ -163,7 +163,7 @@ class Tenants {
     flows: [{ id: flow_bench, ${flow} }, { id: flow_lasting, state: live }]
     endpoints:
       - { id: ${ENDPOINT}, flow: flow_bench, webrtc: true, target: { kind: echo }, media: { audio: true, video: false }, max_sessions: 100000 }
-      - { id: ${LASTING}, flow: flow_lasting, webrtc: true, target: { kind: echo }, media: { audio: true, video: true }, max_sessions: 100 }
+      - { id: ${LASTING}, flow: flow_lasting, webrtc: true, target: { kind: echo }, media: { audio: true, video: true }, max_sessions: 100000 }
 `;
     return writeFile(this.path, text);
   }
