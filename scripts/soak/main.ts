@@ -29,15 +29,14 @@ try {
   const observer = new Observer(server, redis);
 
   const arrivals = rate ?? (await findCapacity(tester, media, say)) / 2;
+  await observer.settle();
   if (!tester.stopped) await report(await soak(tester, observer, arrivals));
 } finally {
   await redis.stop();
 }
-process.exitCode ??= 1;
-process.disconnect?.();
+process.exit(process.exitCode ?? 1);
 
 async function soak(tester: Tester, observer: Observer, arrivals: number): Promise<Soak> {
-  await observer.settle();
   const before = await observer.state();
   say(`soak: ${arrivals.toFixed(1)} calls a second of 2 to 5 s, ${media}, for ${minutes} min`);
   const watched = observer.watch(minutes * 60, say);

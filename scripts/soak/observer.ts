@@ -9,6 +9,15 @@ const SAMPLES_PER_LINE = 3;
 /** A client that left without a word is lost after half a minute; the rest is for a slow machine. */
 const SETTLE_MS = 60_000;
 
+/** Counts endpoints with taken places, and token records: `callgate:{<family>}:<random>`. */
+const COUNT_KEYS = `
+local places, records = 0, 0
+for _, key in ipairs(redis.call('KEYS', 'callgate:{*}:*')) do
+  if key:match(':places$') then places = places + 1 end
+  if key:match('^callgate:{[^:}]+}:[^:]+$') then records = records + 1 end
+end
+return {places, records}`;
+
 /** Watches the server from outside and inside while calls come and go. */
 export class Observer {
   readonly #server: BenchServer;
@@ -31,7 +40,7 @@ export class Observer {
 
   async state(): Promise<State> {
     const metrics = await this.#metrics();
-    const keys = (await this.#redis.cli('--scan')).split('\n');
+    const [places, records] = await this.#countKeys();
     return {
       sessions: metrics('callgate_sessions'),
       sockets: metrics('callgate_sockets'),
@@ -39,8 +48,8 @@ export class Observer {
       transports: await this.#server.ask<number>('transports'),
       timers: metrics('nodejs_active_resources{type="Timeout"}'),
       files: metrics('process_open_fds'),
-      places: keys.filter((key) => key.endsWith(':places')).length,
-      records: keys.filter((key) => RECORD.test(key)).length,
+      places,
+      records,
       keys: Number(await this.#redis.cli('DBSIZE')),
     };
   }
@@ -84,6 +93,11 @@ export class Observer {
     };
   }
 
+  async #countKeys(): Promise<[places: number, records: number]> {
+    const counts = (await this.#redis.cli('EVAL', COUNT_KEYS, '0')).split('\n').map(Number);
+    return counts as [number, number];
+  }
+
   /** Reads /metrics; a series that is not there is 0. */
   async #metrics(): Promise<(series: string) => number> {
     const response = await fetch(`http://127.0.0.1:${this.#server.port + 1}/metrics`);
@@ -91,9 +105,6 @@ export class Observer {
     return (series) => Number(lines.find((line) => line.startsWith(`${series} `))?.slice(series.length + 1) ?? 0);
   }
 }
-
-/** A token's record: `callgate:{<family>}:<random>`. */
-const RECORD = /^callgate:\{[^:}]+\}:[^:]+$/;
 
 function lineOf({ at, sessions, heapMb, nodeMb, workersMb, loopMs, keys }: Sample): string {
   const memory = `heap ${heapMb.toFixed(1)}, Node ${nodeMb.toFixed(1)}, workers ${workersMb.toFixed(1)} MB`;
