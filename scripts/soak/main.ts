@@ -61,6 +61,6 @@ function say(progress: string): void {
 
 function parseMinutes(text: string): number {
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
-  if (!(value >= 0.5 && value <= 1440)) throw new InvalidArgumentError('Give a number from 0.5 to 1440.');
+  if (!(value >= 1 && value <= 1440)) throw new InvalidArgumentError('Give a number from 1 to 1440.');
   return value;
 }

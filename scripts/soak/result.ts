@@ -10,9 +10,9 @@ export function resultTable(soak: Soak): string {
 function calls({ arrivals, load, samples }: Soak): string[][] {
   const { sessions, packets, errors, timings, lateness } = load;
   const codes = Object.entries(errors).map(([code, times]) => `${code} ${times}`);
-  const latency = (name: string, { p50, p95, p99 }: Percentiles) => [
+  const latency = (name: string, { count, p50, p95, p99 }: Percentiles) => [
     name,
-    `${[p50, p95, p99].map(round).join(' / ')} ms`,
+    count === 0 ? '–' : `${[p50, p95, p99].map(round).join(' / ')} ms`,
   ];
   return [
     ['calls', `${sessions.arrived} in ${round(load.seconds)} s, ${round(arrivals)} /s`],
