@@ -88,17 +88,27 @@ export class IceAgent {
     if (first === undefined) throw new Error('the offer has no UDP candidate with an IP address');
     if (this.#socket !== undefined) return;
     const family = isIP(first.ip) === 6 ? 6 : 4;
-    this.#socket = createSocket({
+    const socket = createSocket({
       type: `udp${family}`,
       // Addresses are literals: no packet waits for a resolver.
       lookup: (ip, _, done) => done(null, ip, family),
     });
-    this.#socket.on('message', (packet, { address, port }) => {
+    socket.on('message', (packet, { address, port }) => {
       if (packet[0]! > 3) this.onPacket(packet);
       else this.#onStun(packet, address, port);
     });
-    // Such as a port that nobody listens on: the packet is lost, and that shows.
-    this.#socket.on('error', () => {});
+    let trouble: Error | undefined;
+    // Later ones are such as a port that nobody listens on: the packet is lost, and that shows.
+    socket.on('error', (error) => {
+      trouble ??= error;
+    });
+    // Left to the first packet, a bind that fails for want of a file descriptor would queue packets, and even the close, for ever.
+    socket.bind();
+    if (trouble !== undefined) {
+      socket.close();
+      throw trouble;
+    }
+    this.#socket = socket;
   }
 
   /** Asks every address, and again for as long as none of them answers. */
