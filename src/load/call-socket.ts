@@ -33,9 +33,10 @@ export class CallSocket {
     this.#ws = new WebSocket(url.replace(/^http/, 'ws') + CONNECT_PATH, protocols, OPTIONS);
     this.#ws.on('open', () => this.listener?.opened?.());
     this.#ws.on('message', (data) => this.#hear(String(data)));
-    this.#ws.on('unexpected-response', (request, { statusCode }) => {
+    this.#ws.on('unexpected-response', (_, { statusCode }) => {
       this.#trouble = `http_${statusCode}`;
-      request.destroy();
+      // Who listens has to end the handshake, and hears of the close only if the socket does it.
+      this.#ws.terminate();
     });
     // Every error is followed by the close.
     this.#ws.on('error', () => {

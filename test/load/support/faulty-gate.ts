@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { CLOSE_CODES, SUBPROTOCOL } from '../../../src/protocol/codes.ts';
@@ -17,6 +18,10 @@ export interface Faults {
   endsAfterMs?: number;
   /** A hang-up is not heard. */
   deaf?: boolean;
+  /** Answers upgrades with 503, and keeps the connection. */
+  refusesUpgrades?: boolean;
+  /** Sockets open, and nothing is said on them. */
+  mute?: boolean;
   /** Answers mints with this status, after the first so many. */
   mints?: { status: number; after: number };
 }
@@ -67,6 +72,7 @@ export class FaultyGate implements Target {
       else response.writeHead(204).end();
     });
     this.#server.on('upgrade', (request, socket, head) => {
+      if (faults.refusesUpgrades) return refuseUpgrade(socket);
       this.#wss.handleUpgrade(request, socket, head, (ws) => {
         ws.on('message', (data) => this.#hear(ws, JSON.parse(String(data)) as ClientMessage));
         const start = readEarlyStart(request.headers['sec-websocket-protocol']);
@@ -81,6 +87,10 @@ export class FaultyGate implements Target {
 
   get sessions(): number {
     return this.#sessions.size;
+  }
+
+  get presented(): number {
+    return this.#presented.size;
   }
 
   async stop(): Promise<void> {
@@ -106,6 +116,7 @@ export class FaultyGate implements Target {
   #start(ws: WebSocket, token: string): void {
     const presented = (this.#presented.get(token) ?? 0) + 1;
     this.#presented.set(token, presented);
+    if (this.#faults.mute) return;
     if (presented > (this.#faults.winners ?? 1)) return refuse(ws, 'token_used');
     const id = `sess_${token}_${presented}`;
     say(ws, { type: 'offer', offer_id: '1', sdp: OFFER, session: this.#hold(id, ws) });
@@ -132,6 +143,13 @@ export class FaultyGate implements Target {
     const expires_at = new Date(Date.now() + 60_000).toISOString();
     return { id, endpoint_id: 'ep_echo', expires_at, expires_in_ms: 60_000, ticket };
   }
+}
+
+/** Leaves it to the client to end the connection. */
+function refuseUpgrade(socket: Duplex): void {
+  socket.on('error', () => socket.destroy());
+  socket.on('end', () => socket.end()).resume();
+  socket.write('HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n');
 }
 
 const say = (ws: WebSocket, message: ServerMessage): void => ws.send(JSON.stringify(message));
