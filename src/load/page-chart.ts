@@ -1,4 +1,5 @@
-import { clock, type Html, html } from './page-html.ts';
+import { type Html, html } from './page-html.ts';
+import { clock } from './words.ts';
 
 export interface Chart {
   title: string;

@@ -20,15 +20,6 @@ const render = (value: Piece): string => {
   return String(value).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 };
 
-export const count = (value: number): string => value.toLocaleString('en');
-
-/** `0:07`, `12:30`, `1:02:05`. */
-export function clock(seconds: number): string {
-  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds % 60)];
-  const pad = (part: number): string => String(part).padStart(2, '0');
-  return h > 0 ? `${h}:${pad(m)}:${pad(s)}` : `${m}:${pad(s)}`;
-}
-
 /** Milliseconds with as many digits as anybody reads. */
 export const ms = (value: number): string =>
   value.toLocaleString(

@@ -1,6 +1,7 @@
 import { type Chart, drawChart, type Layer } from './page-chart.ts';
-import { count, type Html, html, ms } from './page-html.ts';
+import { type Html, html, ms } from './page-html.ts';
 import type { Second } from './report.ts';
+import { count } from './words.ts';
 
 const MOST_COLUMNS = 120;
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
@@ -29,7 +30,7 @@ ${step > 1 && html`<p class="quiet">Each column is ${step} seconds: of sessions 
 type Columns = readonly (readonly Second[])[];
 
 function sessions(columns: Columns, step: number): Chart {
-  const values = columns.map((seconds) => Math.max(...seconds.map(({ concurrent }) => concurrent)));
+  const values = columns.map((seconds) => most(seconds.map(({ concurrent }) => concurrent)));
   const layers: Layer[] = [{ name: 'sessions', shape: 'area', colour: 'green', values }];
   return { title: 'Sessions at once', headline: `peak ${count(most(values))}`, layers, format: count, step };
 }

@@ -1,6 +1,7 @@
 import { Backend } from './backend.ts';
 import { Failure } from './failure.ts';
 import { UsageError } from './usage-error.ts';
+import { printable } from './words.ts';
 
 /**
  * Mints one token at each URL and revokes it: a run that cannot begin is told so in a sentence, instead of in as many
@@ -35,6 +36,6 @@ function sentence(code: string, url: string, endpointId: string): string {
     case 'scope_missing':
       return `the API key may not mint call tokens at ${url} (${code})`;
     default:
-      return `${url} does not mint a token for ${endpointId} (${code})`;
+      return `${url} does not mint a token for ${printable(endpointId)} (${code})`;
   }
 }

@@ -1,5 +1,6 @@
 import { percentiles } from '../percentiles.ts';
 import type { Arrival } from '../plan.ts';
+import { clock, count, printable } from '../words.ts';
 
 const BUCKETS = 20;
 const BAR = 40;
@@ -47,7 +48,7 @@ function arrivalChart(arrivals: readonly Arrival[], spanMs: number): string[] {
   const counts = new Array<number>(Math.floor(spanMs / stepMs) + 1).fill(0);
   for (const { atMs } of arrivals) counts[Math.floor(atMs / stepMs)]!++;
   const most = Math.max(...counts, 1);
-  const labels = columns(counts.map((_, i) => clock(i * stepMs)));
+  const labels = columns(counts.map((_, i) => clock((i * stepMs) / 1000)));
   const figures = columns(counts.map(count));
   return counts.map((n, i) => `  ${labels[i]}  ${figures[i]}  ${'█'.repeat(Math.ceil((n / most) * BAR))}`.trimEnd());
 }
@@ -76,22 +77,9 @@ function columns(texts: readonly string[]): string[] {
   return texts.map((text) => text.padStart(width));
 }
 
-const count = (n: number): string => n.toLocaleString('en');
-
-/** What a terminal would take for a command is shown as a sign. */
-const printable = (text: string): string => text.replace(/\p{C}/gu, '\uFFFD');
-
 function duration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   const seconds = Math.round(ms / 100) / 10;
   if (seconds < 60) return `${seconds} s`;
-  return `${clock(ms)} ${ms < 3_599_500 ? 'min' : 'h'}`;
+  return `${clock(ms / 1000)} ${ms < 3_599_500 ? 'min' : 'h'}`;
 }
-
-function clock(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  return h > 0 ? `${h}:${pad(m)}:${pad(s)}` : `${m}:${pad(s)}`;
-}
-
-const pad = (n: number): string => String(n).padStart(2, '0');
