@@ -1,8 +1,10 @@
 import { STAGES, type Stage } from './outcome.ts';
-import { clock, count, type Html, html, ms } from './page-html.ts';
+import { type Html, html, ms } from './page-html.ts';
 import { charts } from './page-series.ts';
 import { STYLE } from './page-style.ts';
 import type { Percentiles, Report } from './report.ts';
+import { percent } from './thresholds.ts';
+import { clock, count } from './words.ts';
 
 const STEPS: Readonly<Record<Stage, string>> = {
   mint: 'Token minted',
@@ -102,7 +104,7 @@ function step(name: string, percentiles: Percentiles, longest: number, kind = ''
 
 function packets({ packets: { sent, received, lost } }: Report): Html | undefined {
   if (sent + received === 0) return undefined;
-  const loss = received + lost === 0 ? 0 : (100 * lost) / (received + lost);
+  const loss = percent(lost, received + lost) ?? 0;
   return html`<section><h2>Packets</h2><p class="quiet">RTP, as the clients counted it.</p>
 <dl class="figures"><dt>sent</dt><dd>${count(sent)}</dd><dt>received</dt><dd>${count(received)}</dd>
 <dt>lost</dt><dd class="${lost > 0 ? 'bad' : ''}">${count(lost)} <small>${loss.toFixed(2)}%</small></dd></dl></section>`;
@@ -124,11 +126,11 @@ function tally(
 /** What was tried against the promise that a token makes one call. */
 function oneCall({ race, reuse, churn }: Report): Html | undefined {
   if (!race && !reuse && !churn) return undefined;
-  const kept = (race?.severalWinners ?? 0) + (race?.noWinner ?? 0) + (reuse?.taken ?? 0) === 0;
+  const kept = (race?.severalWinners ?? 0) + (race?.noWinner ?? 0) + (race?.notHeld ?? 0) + (reuse?.taken ?? 0) === 0;
   return html`<section><h2>One token, one call</h2>
 ${(race || reuse) && html`<p class="stamp ${kept ? 'kept' : 'broken'}">${kept ? 'Kept' : 'Broken'}</p>`}
 <dl class="figures">
-${race && html`<dt>clients for each token</dt><dd>${count(race.contenders)}</dd><dt>one winner</dt><dd>${count(race.oneWinner)}</dd>${bad('no winner', race.noWinner)}${bad('several winners', race.severalWinners)}`}
+${race && html`<dt>clients for each token</dt><dd>${count(race.contenders)}</dd><dt>one winner</dt><dd>${count(race.oneWinner)}</dd>${bad('no winner', race.noWinner)}${bad('several winners', race.severalWinners)}${bad('not held', race.notHeld)}`}
 ${reuse && html`<dt>presented again</dt><dd>${count(reuse.presented)}</dd>${bad('taken again', reuse.taken)}`}
 ${churn && html`<dt>sockets killed</dt><dd>${count(churn.killed)}</dd><dt>sessions resumed</dt><dd>${count(churn.resumed)}</dd>`}
 </dl></section>`;

@@ -43,8 +43,9 @@ export interface Report {
   errors: Record<string, number>;
   /** Ended sessions by the server's reason. */
   endReasons: Record<string, number>;
-  /** Tokens presented by several clients at once: with one winner, with none, with several. */
-  race?: { contenders: number; oneWinner: number; noWinner: number; severalWinners: number };
+  /** Tokens presented by several clients at once: with one winner, with none, with several; and those of which
+   * some client could not present it. */
+  race?: { contenders: number; oneWinner: number; noWinner: number; severalWinners: number; notHeld: number };
   /** Tokens presented again after their session: how many, and how many of these were taken. */
   reuse?: { presented: number; taken: number };
   /** Sockets killed, and sessions that were resumed after it. */

@@ -1,6 +1,7 @@
 import { STAGES } from './outcome.ts';
 import type { Percentiles, Report } from './report.ts';
 import { percent } from './thresholds.ts';
+import { count } from './words.ts';
 
 const COLUMNS = ['p50', 'p90', 'p95', 'p99', 'max'] as const;
 
@@ -53,7 +54,7 @@ function facts({ sessions, packets, errors, endReasons, race, reuse, churn }: Re
       'race',
       race &&
         `${race.contenders} clients per token; one winner ${count(race.oneWinner)}, none ${count(race.noWinner)}, ` +
-          `several ${count(race.severalWinners)}`,
+          `several ${count(race.severalWinners)}, not held ${count(race.notHeld)}`,
     ],
     ['reuse', reuse && `presented again ${count(reuse.presented)}, taken ${count(reuse.taken)}`],
     ['churn', churn && `sockets killed ${count(churn.killed)}, resumed ${count(churn.resumed)}`],
@@ -72,5 +73,3 @@ const list = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts)
     .map(([name, times]) => `${name} ${count(times)}`)
     .join(', ');
-
-const count = (value: number): string => value.toLocaleString('en');

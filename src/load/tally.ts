@@ -59,11 +59,13 @@ export function countEach(names: readonly string[]): Record<string, number> {
 
 function raceOf(contenders: number, outcomes: readonly Outcome[]): Required<Report>['race'] {
   const winners = outcomes.flatMap((outcome) => outcome.winners ?? []);
+  const notHeld = outcomes.filter(({ winners, error }) => winners === undefined && error !== 'interrupted');
   return {
     contenders,
     oneWinner: winners.filter((count) => count === 1).length,
     noWinner: winners.filter((count) => count === 0).length,
     severalWinners: winners.filter((count) => count > 1).length,
+    notHeld: notHeld.length,
   };
 }
 
@@ -84,7 +86,8 @@ const secondOf = (ms: number): number => Math.floor(ms / 1000);
 function seriesOf(outcomes: readonly Outcome[]): Second[] {
   const bySecond = Map.groupBy(outcomes, ({ scheduledMs }) => secondOf(scheduledMs));
   const steps = concurrencySteps(outcomes);
-  const last = Math.max(-1, ...bySecond.keys(), ...steps.keys());
+  // A long run has more seconds than a function takes arguments.
+  const last = [...bySecond.keys(), ...steps.keys()].reduce((a, b) => Math.max(a, b), -1);
   const series: Second[] = [];
   let concurrent = 0;
   for (let at = 0; at <= last; at++) {

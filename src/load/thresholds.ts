@@ -53,10 +53,11 @@ export const percent = (part: number, whole: number): number | undefined =>
 /** Why a run fails, in sentences: promises of a token that were broken, and thresholds. */
 export function failuresOf(report: Report, thresholds: readonly Threshold[]): string[] {
   const { race, reuse, sessions } = report;
-  const races = race && race.oneWinner + race.noWinner + race.severalWinners;
+  const held = race && race.oneWinner + race.noWinner + race.severalWinners;
   return [
-    ...(race && race.severalWinners > 0 ? [`${race.severalWinners} of ${races} races had several winners`] : []),
-    ...(race && race.noWinner > 0 ? [`${race.noWinner} of ${races} races had no winner`] : []),
+    ...(race && race.severalWinners > 0 ? [`${race.severalWinners} of ${held} races had several winners`] : []),
+    ...(race && race.noWinner > 0 ? [`${race.noWinner} of ${held} races had no winner`] : []),
+    ...(race && race.notHeld > 0 ? [`${race.notHeld} races could not be held`] : []),
     ...(reuse && reuse.taken > 0
       ? [`${reuse.taken} of ${reuse.presented} tokens were taken again after their session`]
       : []),

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { TestServer } from '../support/server.ts';
 import { at, report } from './support/cli.ts';
 import { type Faults, FaultyGate } from './support/faulty-gate.ts';
@@ -24,7 +25,7 @@ describe('a server without faults', () => {
   it('passes all that the others fail', async () => {
     const { code, report } = await loadFaulty({}, '--race', '5', '--reuse', '--fail', 'errors>0');
     expect({ code, failures: report.failures }).toEqual({ code: 0, failures: [] });
-    expect(report.race).toEqual({ contenders: 5, oneWinner: 10, noWinner: 0, severalWinners: 0 });
+    expect(report.race).toEqual({ contenders: 5, oneWinner: 10, noWinner: 0, severalWinners: 0, notHeld: 0 });
   });
 
   it('resumes all sessions whose sockets are killed', async () => {
@@ -65,6 +66,26 @@ describe('a faulty server is found out when it', () => {
   it('ends sessions early', async () => {
     const { report } = await loadFaulty({ endsAfterMs: 100 });
     expect(report.errors).toEqual({ ended_early: 10 });
+  });
+
+  it('refuses upgrades', async () => {
+    const { report } = await loadFaulty({ refusesUpgrades: true });
+    expect(report.errors).toEqual({ http_503: 10 });
+  });
+
+  it('dies at one of its addresses, so that races cannot be held', async () => {
+    const gate = own(await FaultyGate.start());
+    const proxy = await CuttingProxy.start(Number(URL.parse(gate.urls[0]!)!.port));
+    const urls = [gate.urls[0]!, proxy.url.replace('redis', 'http')];
+    const running = report('load', ...at({ ...gate, urls }), ...SHORT, '--sessions', '30', '--race', '2');
+    await expect.poll(() => gate.sessions, { timeout: 20_000 }).toBeGreaterThan(0);
+    await proxy.stop();
+    const { code, report: shown } = await running;
+    const { oneWinner = 0, notHeld = 0 } = shown.race ?? {};
+    expect(oneWinner).toBeGreaterThan(0);
+    expect(notHeld).toBeGreaterThan(0);
+    expect(oneWinner + notHeld).toBe(30);
+    expect({ code, failures: shown.failures }).toEqual({ code: 1, failures: [`${notHeld} races could not be held`] });
   });
 
   it('stops minting', async () => {

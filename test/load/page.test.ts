@@ -109,7 +109,7 @@ describe('the page of a report', { timeout: 30_000 }, () => {
       'sent 1,781,204 received 1,780,311 lost 893 0.05%',
       'completed 1,702 expired 61 revoked 12 client_lost 6',
       'timeout 11 unavailable 6 http_503 2',
-      'Kept clients for each token 3 one winner 1,800 no winner 0 several winners 0',
+      'Kept clients for each token 3 one winner 1,800 no winner 0 several winners 0 not held 0',
       'presented again 1,781 taken again 0 sockets killed 96 sessions resumed 0',
     ]) {
       expect(facts).toContain(fact);
@@ -118,7 +118,7 @@ describe('the page of a report', { timeout: 30_000 }, () => {
 
   it('says why a run failed, and that a promise was broken', async () => {
     const failures = ['offer.p95 is 812 ms, more than 500 ms', 'several clients won 3 tokens'];
-    const race = { contenders: 5, oneWinner: 1797, noWinner: 0, severalWinners: 3 };
+    const race = { contenders: 5, oneWinner: 1797, noWinner: 0, severalWinners: 3, notHeld: 0 };
     const { page } = await show(sampleReport(90, { command: 'replay', interrupted: true, failures, race }));
     expect(await text(page, '.state')).toEqual(['Failed']);
     expect(await text(page, '.failures li')).toEqual(failures);

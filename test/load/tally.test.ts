@@ -77,11 +77,12 @@ describe('a report', () => {
       outcome({ winners: 1, reuse: 'refused', churn: 'resumed' }),
       outcome({ winners: 0, churn: 'killed' }),
       outcome({ winners: 3, reuse: 'taken' }),
-      // Its race never began.
+      // Its race never began; nor did this one, for it was not to.
       outcome({ error: 'unreachable' }),
+      outcome({ error: 'interrupted' }),
     ];
     expect(tally({ ...run, contenders: 5 }, outcomes)).toMatchObject({
-      race: { contenders: 5, oneWinner: 1, noWinner: 1, severalWinners: 1 },
+      race: { contenders: 5, oneWinner: 1, noWinner: 1, severalWinners: 1, notHeld: 1 },
       reuse: { presented: 2, taken: 1 },
       churn: { killed: 2, resumed: 1 },
     });
@@ -101,6 +102,11 @@ describe('the seconds of a run', () => {
       { at: 1, arrived: 0, concurrent: 1, errors: 0 },
       { at: 2, arrived: 1, concurrent: 0, errors: 0, offer: { p50: 10, p95: 10 }, connected: { p50: 40, p95: 40 } },
     ]);
+  });
+
+  it('may be more than a function takes arguments', () => {
+    const outcomes = Array.from({ length: 130_000 }, (_, second) => ended(second * 1000, 1, second * 1000 + 500));
+    expect(tally(run, outcomes).series).toHaveLength(130_000);
   });
 
   it('are none when nothing arrived', () => {

@@ -73,12 +73,13 @@ describe('a run fails without any threshold', () => {
   it.each([
     ['several winners', outcome({ timings: { offer: 1 }, winners: 2 }), ['1 of 1 races had several winners']],
     ['no winner', outcome({ timings: { offer: 1 }, winners: 0 }), ['1 of 1 races had no winner']],
+    ['a race that could not be held', outcome({ timings: { offer: 1 } }), ['1 races could not be held']],
     [
       'a token that was taken again',
       outcome({ timings: { offer: 1 }, winners: 1, reuse: 'taken' }),
       ['1 of 1 tokens were taken again after their session'],
     ],
-    ['no offer at all', bad, ['no session got an offer']],
+    ['no offer at all', outcome({ error: 'token_used', winners: 1 }), ['no session got an offer']],
   ])('after %s', (_, only, expected) => {
     expect(failuresOf(report([only], 3), [])).toEqual(expected);
   });
