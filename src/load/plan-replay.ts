@@ -1,4 +1,4 @@
-import type { Arrival, Ending, Media } from './plan.ts';
+import { type Arrival, checkTimes, type Ending, type Media } from './plan.ts';
 
 export interface ReplayChanges {
   /** How many times faster than recorded. */
@@ -12,14 +12,16 @@ const SECOND_MS = 1000;
 /** How far a scaled expiry may be from whole seconds. */
 const TOLERANCE = 0.05;
 
-/** Recorded sessions, in the order of their arrival and the first at 0, as they are to be replayed. */
+/** Recorded sessions, in the order of their arrival and the first at 0, as they are to be replayed. @throws {UsageError} */
 export function planReplay(recorded: readonly Arrival[], { speed, endpointId, media }: ReplayChanges): Arrival[] {
-  return recorded.map((arrival) => ({
+  const arrivals = recorded.map((arrival) => ({
     endpointId: endpointId ?? arrival.endpointId,
     media: media ?? arrival.media,
     atMs: arrival.atMs / speed,
     ...scaledEnd(arrival.durationMs / speed, arrival.ending),
   }));
+  checkTimes(arrivals);
+  return arrivals;
 }
 
 /** Only a whole number of seconds can expire; any other time is ended by a hang-up, so that it is kept. */

@@ -1,12 +1,15 @@
+import { UsageError } from './usage-error.ts';
+
 export const MEDIA = ['none', 'audio', 'audio+video'] as const;
 /** What a simulated client sends; `none` negotiates and lets no media flow. */
 export type Media = (typeof MEDIA)[number];
 
 /**
  * How a session is made to end: by the client's hang-up; by the server at the token's longest duration; by the backend's
- * revocation; by a socket that breaks and does not come back; by the server because its offer was never answered.
+ * revocation; by a socket that breaks and does not come back; by the server because its offer was never answered, or because
+ * media never connected.
  */
-export type Ending = 'hangup' | 'expiry' | 'revoke' | 'loss' | 'silence';
+export type Ending = 'hangup' | 'expiry' | 'revoke' | 'loss' | 'silence' | 'unconnected';
 
 /** One session to be. */
 export interface Arrival {
@@ -17,4 +20,13 @@ export interface Arrival {
   /** How long it is held, counted from its scheduled arrival, in milliseconds. */
   durationMs: number;
   ending: Ending;
+}
+
+/** A timer of Node.js that is set for longer is over at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** @throws {UsageError} when a session begins so late, or lasts so long, that no timer can wait for it */
+export function checkTimes(arrivals: readonly Arrival[]): void {
+  if (arrivals.every(({ atMs, durationMs }) => atMs <= LONGEST_TIMER_MS && durationMs <= LONGEST_TIMER_MS)) return;
+  throw new UsageError(`no session may begin later, or last longer, than ${LONGEST_TIMER_MS} ms (24.8 days)`);
 }

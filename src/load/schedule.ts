@@ -32,9 +32,9 @@ function* all({ arrivals, loop }: Schedule): Generator<[number, Arrival]> {
   }
 }
 
-/** CPU of a client with media, measured: seconds to set one up, and the part of a core that it takes from then on. */
-const SET_UP_SECONDS = 0.016;
-const SHARE_OF_CORE = { none: 0, audio: 0.007, 'audio+video': 0.02 } as const;
+/** CPU of a client with media, measured under load: seconds to set one up, and the part of a core that it takes from then on. */
+const SET_UP_SECONDS = 0.013;
+const SHARE_OF_CORE = { none: 0, audio: 0.0035, 'audio+video': 0.01 } as const;
 /** A thread that is busier than this adds waits of its own to what it measures. */
 const UTILISATION = 0.6;
 

@@ -4,6 +4,7 @@ import { planLoad } from '../../src/load/plan-load.ts';
 import { passMs, planReplay } from '../../src/load/plan-replay.ts';
 import { seededRandom } from '../../src/load/random.ts';
 import { MAX_SESSIONS, type Schedule, shareOf, threadsFor } from '../../src/load/schedule.ts';
+import { UsageError } from '../../src/load/usage-error.ts';
 
 const arrival = (given: Partial<Arrival> = {}): Arrival => ({
   atMs: 0,
@@ -25,8 +26,24 @@ describe('a load', () => {
   });
 });
 
+describe('a load that takes longer than a timer can wait', () => {
+  it('is refused', () => {
+    const session = { endpointId: 'ep_a', media: 'none', durationMs: 5000, ending: 'hangup' } as const;
+    expect(() => planLoad({ sessions: 10_000, rate: 0.001, ...session })).toThrow(UsageError);
+  });
+});
+
 describe('a replay', () => {
   const recorded = [arrival(), arrival({ atMs: 4000, endpointId: 'ep_b', media: 'none', durationMs: 2500 })];
+
+  it.each([
+    ['begins', { atMs: 2 ** 31 }],
+    ['lasts', { durationMs: 2 ** 31 }],
+  ])('is refused when a session %s longer than a timer can wait', (_, late) => {
+    expect(() => planReplay([arrival(late)], { speed: 1 })).toThrow(/24\.8 days/);
+    expect(() => planReplay([arrival()], { speed: 1e-10 })).toThrow(UsageError);
+    expect(planReplay([arrival(late)], { speed: 2 })).toHaveLength(1);
+  });
 
   it('keeps what was recorded', () => {
     expect(planReplay(recorded, { speed: 1 })).toEqual(recorded);
@@ -97,8 +114,8 @@ describe('threads', () => {
   it.each([
     ['signaling alone', load('none', 500, 10_000), 8, 1],
     ['little audio', load('audio', 1, 10_000), 8, 1],
-    ['more audio', load('audio', 20, 10_000), 8, 3],
-    ['video', load('audio+video', 20, 10_000), 8, 7],
+    ['more audio', load('audio', 20, 10_000), 8, 2],
+    ['video', load('audio+video', 20, 10_000), 8, 4],
     ['more than the machine has', load('audio+video', 20, 10_000), 2, 2],
     ['nothing', [], 8, 1],
   ])('are as many as it takes: %s', (_, arrivals, cores, expected) => {
