@@ -39,6 +39,8 @@ export interface CallerDeps {
 const DRAIN_MS = 100;
 /** The first packet is waited for until the session's end, and at least this long. */
 const FIRST_PACKET_MS = 5000;
+/** A peer that takes longer to close is left behind. */
+const CLOSE_WITHIN_MS = 2000;
 /** A token that was used, or is past its time by now. */
 const REFUSALS: ReadonlySet<string> = new Set(['token_used', 'token_expired']);
 /** The server says that there is media to come: its sections send. */
@@ -49,6 +51,8 @@ export class Caller {
   readonly #arrival: Arrival;
   readonly #deps: CallerDeps;
   readonly #outcome: Outcome;
+  /** What flows. */
+  readonly #media: Media;
   readonly #peer: Promise<Peer> | undefined;
   readonly #call: Call;
   readonly #stopped = Promise.withResolvers<void>();
@@ -70,7 +74,8 @@ export class Caller {
       packets: { sent: 0, received: 0, lost: 0 },
       lateMs: Math.max(deps.now() - arrival.atMs, 0),
     };
-    this.#peer = arrival.ending === 'silence' ? undefined : openPeer(arrival.media);
+    this.#media = arrival.ending === 'unconnected' ? 'none' : arrival.media;
+    this.#peer = arrival.ending === 'silence' ? undefined : openPeer(this.#media);
     this.#call = new Call(this.#peer, deps.now);
   }
 
@@ -97,6 +102,7 @@ export class Caller {
   abort(): void {
     this.#aborted = true;
     this.#call.fail('interrupted');
+    this.#race?.leave();
   }
 
   async #live(): Promise<void> {
@@ -113,7 +119,7 @@ export class Caller {
     const offer = await this.#within(this.#call.offered);
     const offeredMs = this.#mark('offer');
     this.#endsMs = (ending === 'expiry' ? offeredMs : this.#arrival.atMs) + durationMs;
-    if (this.#peer && media !== 'none') await this.#connect(await this.#peer, offer);
+    if (this.#peer && this.#media !== 'none') await this.#connect(await this.#peer, offer);
     await this.#hold();
     await this.#end(id);
     if (this.#raced) await this.#within(this.#raced);
@@ -133,6 +139,7 @@ export class Caller {
 
   async #judge(race: Race): Promise<void> {
     const { winners, oddity } = await race.result();
+    if (this.#aborted) return;
     this.#outcome.winners = winners;
     if (winners === 0) this.#call.fail(oddity ?? 'no_winner');
     else if (oddity !== undefined) this.#blame(`loser_${oddity}`);
@@ -182,8 +189,8 @@ export class Caller {
 
   async #askForEnd(tokenId: string): Promise<void> {
     const { ending } = this.#arrival;
-    if (this.#stopping || ending === 'hangup' || ending === 'silence') this.#call.hangUp();
-    else if (ending === 'revoke') await this.#within(this.#backend.revoke(tokenId));
+    if (!this.#stopping && ending === 'revoke') return this.#within(this.#backend.revoke(tokenId));
+    if (this.#stopping || ending !== 'expiry') this.#call.hangUp();
   }
 
   #tellEnd({ reason, atMs }: { reason: string; atMs: number }, unasked: boolean): void {
@@ -194,7 +201,7 @@ export class Caller {
     const lastedMs = atMs - this.#presentedMs;
     const fault = faultOf({ reason, planned, interrupted, unasked, lastedMs, durationMs });
     if (fault !== undefined) this.#blame(fault);
-    else if (planned !== 'silence') this.#note('end', Math.max(atMs - this.#endsMs, 0));
+    else if (planned !== 'silence' && planned !== 'unconnected') this.#note('end', Math.max(atMs - this.#endsMs, 0));
   }
 
   /** Presents the token once more, to the next URL. */
@@ -207,13 +214,13 @@ export class Caller {
 
   async #leave(): Promise<void> {
     this.#call.close();
-    // Even if its session failed, a race is judged.
-    if (!this.#aborted) await this.#raced;
+    // Even if its session failed, a race is judged; an abort has everyone leave it.
+    await this.#raced;
     this.#race?.leave();
     const peer = await this.#peer?.catch(() => undefined);
     if (peer) this.#outcome.packets = peer.packets();
     if (this.#outcome.timings.offer !== undefined) this.#outcome.endedMs ??= this.#deps.now();
-    await peer?.close();
+    if (peer) await pause(CLOSE_WITHIN_MS, peer.close());
   }
 
   get #backend(): Backend {

@@ -30,14 +30,14 @@ export class Contender {
     return this.#opened.promise;
   }
 
-  /** `offered`, the code of the refusal or of the broken socket, or `timeout`. Never rejects. */
+  /** `offered`, the code of the refusal or of the broken socket, `timeout`, or `interrupted` when it left before. Never rejects. */
   get verdict(): Promise<string> {
     return this.#verdict.promise;
   }
 
   /** Leaves without a word. */
   leave(): void {
-    clearTimeout(this.#timer);
+    this.#decide('interrupted');
     this.socket.kill();
   }
 

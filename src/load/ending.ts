@@ -21,7 +21,11 @@ const EXPECTED: Readonly<Record<Ending, readonly string[]>> = {
   loss: [],
   // The server's deadline, or a hang-up if the arrival's own time is over first.
   silence: ['answer_timeout', 'completed'],
+  unconnected: ['connect_timeout', 'completed'],
 };
+
+/** Ends that a server comes to by itself. */
+const DEADLINES: ReadonlySet<string> = new Set(['answer_timeout', 'connect_timeout']);
 
 /** Timers of a server may be off by this much before an expiry counts as too early. */
 const EARLY_MS = 100;
@@ -30,6 +34,6 @@ const EARLY_MS = 100;
 export function faultOf({ reason, planned, interrupted, unasked, lastedMs, durationMs }: End): string | undefined {
   const expected = interrupted ? ['completed', ...EXPECTED[planned]] : EXPECTED[planned];
   if (!expected.includes(reason)) return reason;
-  const isEarly = reason === 'expired' ? lastedMs < durationMs - EARLY_MS : unasked && reason !== 'answer_timeout';
+  const isEarly = reason === 'expired' ? lastedMs < durationMs - EARLY_MS : unasked && !DEADLINES.has(reason);
   return isEarly ? 'ended_early' : undefined;
 }

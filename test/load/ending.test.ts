@@ -24,6 +24,9 @@ it.each<[string, Partial<End>, string | undefined]>([
   ['a revocation that nobody asked for', { planned: 'revoke', reason: 'revoked', unasked: true }, 'ended_early'],
   ['silence until the deadline', { planned: 'silence', reason: 'answer_timeout', unasked: true }, undefined],
   ['silence that is given up before', { planned: 'silence' }, undefined],
+  ['no media until the deadline', { planned: 'unconnected', reason: 'connect_timeout', unasked: true }, undefined],
+  ['no media, given up before', { planned: 'unconnected' }, undefined],
+  ['a deadline where media were to flow', { reason: 'connect_timeout', unasked: true }, 'connect_timeout'],
   ['an end of its own where the socket was to break', { planned: 'loss', unasked: true }, 'completed'],
 ])('the end is judged: %s', (_, given, expected) => {
   expect(faultOf({ ...usual, ...given })).toBe(expected);

@@ -8,7 +8,7 @@ import { FaultyGate } from './support/faulty-gate.ts';
 
 const load = (target: Target, ...options: string[]): Command => {
   const long = '--endpoint ep_echo --sessions 1000 --rate 20 --duration 1h --json -'.split(' ');
-  const command = new Command('load', ...at(target), ...long, ...options);
+  const command = new Command(['load', ...at(target), ...long, ...options]);
   onTestFinished(() => {
     command.child.kill('SIGKILL');
   });
@@ -54,4 +54,18 @@ it('sessions that do not end are left behind after a while, and counted', { time
   command.child.kill('SIGINT');
   const report = JSON.parse((await command.done).stdout) as Report;
   expect(report.errors).toEqual({ interrupted: report.sessions.arrived });
+});
+
+it('races that nobody decides are left with their sessions', { timeout: 60_000 }, async () => {
+  const gate = await FaultyGate.start({ mute: true });
+  onTestFinished(() => gate.stop());
+  const command = load(gate, '--media', 'none', '--race', '2');
+  await expect.poll(() => gate.presented, { timeout: 20_000 }).toBeGreaterThan(1);
+  command.child.kill('SIGINT');
+  const interrupted = performance.now();
+  const report = JSON.parse((await command.done).stdout) as Report;
+  // Without it the clients would wait for 30 s.
+  expect(performance.now() - interrupted).toBeLessThan(25_000);
+  expect(report.errors).toEqual({ interrupted: report.sessions.arrived });
+  expect(report.race).toEqual({ contenders: 2, oneWinner: 0, noWinner: 0, severalWinners: 0, notHeld: 0 });
 });

@@ -20,7 +20,7 @@ const ENDINGS: Partial<Record<EndReason, Ending>> = {
   revoked: 'revoke',
   client_lost: 'loss',
   answer_timeout: 'silence',
-  connect_timeout: 'silence',
+  connect_timeout: 'unconnected',
 };
 
 /** Reads a line of a trace. What cannot be made to happen again, such as a lost worker, is replayed as a hang-up. */

@@ -21,9 +21,12 @@ export class Command {
   #stdout = '';
   #stderr = '';
 
-  constructor(...args: readonly string[]) {
+  /** With `files`, it may have no more file descriptors than so many. */
+  constructor(args: readonly string[], files?: number) {
     const { PATH = '', HOME = '' } = process.env;
-    this.child = spawn(process.execPath, ['src/cli.ts', ...args], {
+    const limit = files === undefined ? '' : `ulimit -n ${files} && `;
+    const script = `${limit}exec "$0" src/cli.ts "$@"`;
+    this.child = spawn('/bin/sh', ['-c', script, process.execPath, ...args], {
       cwd: ROOT,
       env: { PATH, HOME },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -43,7 +46,7 @@ export class Command {
 }
 
 /** Runs a command to its end. */
-export const callgate = (...args: readonly string[]): Promise<CommandResult> => new Command(...args).done;
+export const callgate = (...args: readonly string[]): Promise<CommandResult> => new Command(args).done;
 
 export interface Target {
   urls: readonly string[];

@@ -53,7 +53,7 @@ describe('a recorded trace', () => {
       expired: 'expiry',
       revoked: 'revoke',
       answer_timeout: 'silence',
-      connect_timeout: 'silence',
+      connect_timeout: 'unconnected',
       negotiation_failed: 'hangup',
       client_lost: 'loss',
       worker_lost: 'hangup',
