@@ -31,10 +31,7 @@ export function addLoadCommands(program: Command): void {
       new Option('--ending <ending>', "by the client's hang-up, or by the server at the token's longest duration")
         .choices(['hangup', 'expiry'])
         .default('hangup'),
-    )
-    .option('--race <k>', 'each token is presented by so many clients at once; exactly one may win', parseContenders)
-    .option('--reuse', 'each token is presented again after its session; it must be refused')
-    .option('--churn <p>', "probability that a session's socket is killed once, and resumed", parseProbability, 0);
+    );
   addCommonOptions(load);
   load.action((_, command: Command) => start(command, async () => (await import('./jobs.ts')).runLoad(load.opts())));
 
@@ -56,8 +53,13 @@ export function addLoadCommands(program: Command): void {
 function addCommonOptions(command: Command): void {
   command
     .option('--url <url>', 'address of callgate; give several to spread over them', parseUrl)
-    .option('--api-key <key>', 'API key that mints the tokens')
-    .addOption(new Option('--api-key-file <path>', 'file that holds it').conflicts('apiKey'))
+    .addOption(
+      new Option('--api-key-file <path>', 'file that holds the API key that mints the tokens').conflicts('apiKey'),
+    )
+    .option('--api-key <key>', 'the key itself')
+    .option('--race <k>', 'each token is presented by so many clients at once; exactly one may win', parseContenders, 1)
+    .option('--reuse', 'each token is presented again after its session; it must be refused')
+    .option('--churn <p>', "probability that a session's socket is killed once, and resumed", parseProbability, 0)
     .option('--threads <t>', 'default: 1 without media, else as many as it takes, cores at most', parseThreads)
     .option('--seed <s>', 'makes what is random the same again', parseSeed)
     .option('--json <file>', 'write the report as JSON; - is standard output')
@@ -71,6 +73,8 @@ function addCommonOptions(command: Command): void {
 }
 
 async function start(command: Command, work: () => Promise<number>): Promise<void> {
+  // Linux shows it in place of the arguments, one of which may be the API key.
+  process.title = `callgate ${command.name()}`;
   try {
     process.exitCode = await work();
   } catch (error) {

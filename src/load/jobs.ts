@@ -1,8 +1,7 @@
 import { randomInt } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { isApiKey } from '../mint/api-keys.ts';
-import type { Habits } from './caller.ts';
 import type { Arrival, Media } from './plan.ts';
 import { planLoad } from './plan-load.ts';
 import { passMs, planReplay } from './plan-replay.ts';
@@ -17,6 +16,9 @@ interface CommonOptions {
   url?: string[];
   apiKey?: string;
   apiKeyFile?: string;
+  race: number;
+  reuse?: boolean;
+  churn: number;
   threads?: number;
   seed?: number;
   json?: string;
@@ -31,9 +33,6 @@ export interface LoadOptions extends CommonOptions {
   duration: number;
   media: Media;
   ending: 'hangup' | 'expiry';
-  race?: number;
-  reuse?: boolean;
-  churn: number;
 }
 
 export interface ReplayOptions extends CommonOptions {
@@ -47,7 +46,7 @@ export interface ReplayOptions extends CommonOptions {
 
 /** `callgate load`. Returns the exit code. @throws {UsageError} */
 export async function runLoad(options: LoadOptions): Promise<number> {
-  const { endpoint, sessions, rate, duration, media, ending, race = 1, reuse = false, churn } = options;
+  const { endpoint, sessions, rate, duration, media, ending } = options;
   if (ending === 'expiry' && duration % 1000 !== 0)
     throw new UsageError('a token expires after whole seconds: --duration must be such with --ending expiry');
   const arrivals = planLoad({ endpointId: endpoint, sessions, rate, durationMs: duration, media, ending });
@@ -58,12 +57,8 @@ export async function runLoad(options: LoadOptions): Promise<number> {
     `--duration ${duration / 1000}s`,
     `--media ${media}`,
     `--ending ${ending}`,
-    ...(race > 1 ? [`--race ${race}`] : []),
-    ...(reuse ? ['--reuse'] : []),
-    ...(churn > 0 ? [`--churn ${churn}`] : []),
   ];
-  const habits = { contenders: race, reuse, churn };
-  return run({ command: 'load', schedule: { arrivals }, ...(await commonJob(options, arrivals, words, habits)) });
+  return run({ command: 'load', schedule: { arrivals }, ...(await commonJob(options, arrivals, words)) });
 }
 
 /** `callgate replay`. Returns the exit code. @throws {UsageError} */
@@ -90,8 +85,8 @@ export async function runReplay(file: string, options: ReplayOptions): Promise<n
     arrivals,
     ...(loop && { loop: { everyMs: passMs(arrivals), untilMs: forMs ?? Number.POSITIVE_INFINITY } }),
   };
-  const habits = { contenders: 1, reuse: false, churn: 0 };
-  return run({ command: 'replay', schedule, ...(await commonJob(options, arrivals, words, habits)) });
+  await keepTrace(file, options);
+  return run({ command: 'replay', schedule, ...(await commonJob(options, arrivals, words)) });
 }
 
 /** What both commands have in common. */
@@ -99,25 +94,37 @@ async function commonJob(
   options: CommonOptions,
   arrivals: readonly Arrival[],
   words: readonly string[],
-  habits: Omit<Habits, 'urls'>,
 ): Promise<Omit<Job, 'command' | 'schedule'>> {
-  const { url: urls, json, html, fail: thresholds = [] } = options;
+  const { url: urls, race, reuse = false, churn, json, html, fail: thresholds = [] } = options;
   if (!urls) throw new UsageError('--url is missing: the address of a callgate');
   const seed = options.seed ?? randomInt(2 ** 32);
   const threads = options.threads ?? threadsFor(arrivals, availableParallelism());
   return {
     apiKey: await apiKeyOf(options),
-    habits: { urls, ...habits },
+    habits: { urls, contenders: race, reuse, churn },
     threads,
     seed,
     words: [
       ...words,
+      ...(race > 1 ? [`--race ${race}`] : []),
+      ...(reuse ? ['--reuse'] : []),
+      ...(churn > 0 ? [`--churn ${churn}`] : []),
       `--threads ${threads}`,
       `--seed ${seed}`,
       ...thresholds.map(({ expression }) => `--fail '${expression}'`),
     ],
     report: { json, html, thresholds },
   };
+}
+
+/** A report must not take the place of what is replayed, by whatever name. */
+async function keepTrace(file: string, { json, html }: CommonOptions): Promise<void> {
+  const trace = await stat(file);
+  for (const report of [json, html]) {
+    const there = report === undefined || report === '-' ? undefined : await stat(report).catch(() => undefined);
+    if (there?.ino === trace.ino && there.dev === trace.dev)
+      throw new UsageError(`${report} is what is replayed: write the report to another file`);
+  }
 }
 
 /** A file keeps the key out of the list of processes. */

@@ -51,21 +51,24 @@ export async function run(job: Job): Promise<0 | 1> {
   return report.failures.length === 0 ? 0 : 1;
 }
 
-/** A report that cannot be written is better known before a long run than after it. */
+/** A report that cannot be written is better known before a long run than after it; an earlier one stays until then. */
 async function claimFiles({ json, html }: ReportOptions): Promise<void> {
   for (const file of [json, html]) {
     if (file === undefined || file === '-') continue;
-    await writeFile(file, '').catch((error: NodeJS.ErrnoException) => {
-      throw new UsageError(`${file} cannot be written (${error.code})`);
-    });
+    await write(file, '', 'a');
   }
 }
+
+const write = (file: string, text: string, flag: 'a' | 'w' = 'w'): Promise<void> =>
+  writeFile(file, text, { flag }).catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`${file} cannot be written (${error.code})`);
+  });
 
 async function measure({ command, schedule, habits, apiKey, threads: count, seed, words }: Job): Promise<Report> {
   const outcomes: Outcome[] = [];
   const latencies = new Latencies();
   const threads = await Threads.start({ schedule, habits, apiKey, seed }, count, (news) => {
-    outcomes.push(...news.outcomes);
+    for (const outcome of news.outcomes) outcomes.push(outcome);
     for (const [stage, ms] of news.stages) latencies.add(stage, ms);
   });
   const planned = schedule.loop ? undefined : schedule.arrivals.length;
@@ -120,8 +123,8 @@ async function publish(report: Report, { json, html }: ReportOptions): Promise<v
   else console.log(lines);
   const text = `${JSON.stringify(report, null, 2)}\n`;
   if (json === '-') process.stdout.write(text);
-  else if (json !== undefined) await writeFile(json, text);
+  else if (json !== undefined) await write(json, text);
   if (html === undefined) return;
   const { htmlPage } = await import('./page.ts');
-  await writeFile(html, htmlPage(report));
+  await write(html, htmlPage(report));
 }

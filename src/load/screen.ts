@@ -46,7 +46,8 @@ export class Screen {
     const lines = this.#lines(this.#progress());
     if (!this.#out.isTTY) return void this.#out.write(`${lines.join('  ')}\n`);
     this.#erase();
-    this.#out.write(`${lines.join('\n')}\n`);
+    // A line that wrapped would take two rows, of which one would stay.
+    for (const line of lines) this.#out.write(`${line.slice(0, this.#out.columns - 1)}\n`);
     this.#drawn = lines.length;
   }
 

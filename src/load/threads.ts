@@ -43,7 +43,10 @@ export class Threads {
       const workerData: Task = { ...task, thread, threads };
       return new Worker(WORKER, { workerData });
     });
-    await Promise.all(workers.map((worker) => once(worker, 'message')));
+    await Promise.all(workers.map((worker) => once(worker, 'message'))).catch(async (error: unknown) => {
+      await Promise.all(workers.map((worker) => worker.terminate()));
+      throw error;
+    });
     return new Threads(workers, told);
   }
 
@@ -94,7 +97,8 @@ export class Threads {
 }
 
 async function exit(worker: Worker): Promise<void> {
+  if (worker.threadId === -1) return;
   const timer = setTimeout(() => void worker.terminate(), EXIT_WITHIN_MS);
-  if (worker.threadId !== -1) await once(worker, 'exit');
+  await new Promise((resolve) => worker.once('exit', resolve));
   clearTimeout(timer);
 }

@@ -45,18 +45,25 @@ describe('callgate replay', () => {
       line(0, { end_reason: 'expired', duration_ms: 2004 }),
       line(1, { end_reason: 'revoked' }),
       line(1, { end_reason: 'client_lost' }),
+      line(1, { end_reason: 'connect_timeout' }),
       line(2, { end_reason: 'answer_timeout' }),
     ]);
     const { code, report: shown } = await report('replay', recorded, ...at(target), '--fail', 'errors>0');
     expect({ code, errors: shown.errors, failures: shown.failures }).toEqual({ code: 0, errors: {}, failures: [] });
-    expect(shown.sessions).toMatchObject({ planned: 5, arrived: 5, offered: 5, connected: 1 });
-    // The lost client hears of no end, and the silent one hangs up when its recorded time is over.
-    expect(shown.endReasons).toEqual({ completed: 2, expired: 1, revoked: 1 });
-    expect(shown.series.map(({ arrived }) => arrived)).toEqual([2, 2, 1, 0]);
+    expect(shown.sessions).toMatchObject({ planned: 6, arrived: 6, offered: 6, connected: 1 });
+    // The lost client hears of no end, and the two that never talk hang up when their recorded time is over.
+    expect(shown.endReasons).toEqual({ completed: 3, expired: 1, revoked: 1 });
+    // A busy machine ends the last ones in a later second.
+    expect(shown.series.slice(0, 3).map(({ arrived }) => arrived)).toEqual([2, 3, 1]);
     await allFree(server);
-    const again = (await readFile(join(folder, 'again.jsonl'), 'utf8')).trim().split('\n');
-    const reasons = again.map((text) => (JSON.parse(text) as TraceLine).end_reason);
-    expect(reasons.sort()).toEqual(['client_lost', 'completed', 'completed', 'expired', 'revoked']);
+    // A session is free before its line is written.
+    const reasons = async () => {
+      const again = (await readFile(join(folder, 'again.jsonl'), 'utf8')).trim().split('\n');
+      return again.map((text) => (JSON.parse(text) as TraceLine).end_reason).sort();
+    };
+    await expect
+      .poll(reasons, { timeout: 20_000 })
+      .toEqual(['client_lost', 'completed', 'completed', 'completed', 'expired', 'revoked']);
   });
 
   it('takes a CSV of start and duration, faster and again and again for a time', async () => {
@@ -70,6 +77,30 @@ describe('callgate replay', () => {
       errors: {},
     });
     expect(shown).toMatchObject({ command: 'replay', interrupted: false, endReasons: { completed: 7 } });
+  });
+
+  it('races for the tokens of recorded sessions, and presents them again', async () => {
+    const csv = await file('raced.csv', ['0,1', '0,1']);
+    const options = '--endpoint ep_audio --media none --speed 2 --race 3 --reuse'.split(' ');
+    const { code, report: shown } = await report('replay', csv, ...at(target), ...options);
+    expect(code).toBe(0);
+    expect(shown).toMatchObject({
+      race: { contenders: 3, oneWinner: 2, notHeld: 0 },
+      reuse: { presented: 2, taken: 0 },
+    });
+  });
+
+  it('keeps the file that it replays', async () => {
+    const csv = await file('kept.csv', ['0,1']);
+    const { code, stderr } = await callgate(...['replay', csv, ...at(target), '--endpoint', 'ep_audio', '--json', csv]);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('is what is replayed') });
+    expect(await readFile(csv, 'utf8')).toBe('0,1\n');
+  });
+
+  it('shows no command to the terminal when an endpoint is one', async () => {
+    const hostile = await file('hostile.jsonl', [line(0, { endpoint_id: 'ep_\u001b[2J' })]);
+    const { code, stderr } = await callgate('replay', hostile, ...at(target));
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('ep_\uFFFD[2J') });
   });
 
   it('only says what a file holds', async () => {
