@@ -1,7 +1,7 @@
 /** What every benchmark gets. */
 export interface Setting {
   redisUrl: string;
-  /** Measured rounds; one more warms up. */
+  /** Measured rounds, beside those that warm up. */
   rounds: number;
   /** `full`, or its quick counterpart. */
   pick(full: number, quick: number): number;
@@ -29,10 +29,15 @@ export const row = (what: string, unit: string, { floorIs = '', aim = '' } = {})
   aim,
 });
 
-/** Runs a measurement once to warm up and then as often as rounds are asked for; only those record. */
-export async function inRounds(setting: Setting, name: string, run: (record: boolean) => Promise<void>): Promise<void> {
-  for (let round = 0; round <= setting.rounds; round += 1) {
-    setting.say(`${name}: ${round === 0 ? 'warming up' : `round ${round} of ${setting.rounds}`}`);
+/** Runs a measurement to warm up, once unless told otherwise, and then as often as rounds are asked for; only those record. */
+export async function inRounds(
+  setting: Setting,
+  name: string,
+  run: (record: boolean) => Promise<void>,
+  warmUps = 1,
+): Promise<void> {
+  for (let round = 1 - warmUps; round <= setting.rounds; round += 1) {
+    setting.say(`${name}: ${round <= 0 ? 'warming up' : `round ${round} of ${setting.rounds}`}`);
     await run(round > 0);
   }
 }

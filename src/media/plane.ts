@@ -99,18 +99,20 @@ export class LocalMedia implements MediaPlane {
   }
 
   async #open(transport: WebRtcTransport, spec: CallSpec, place: Place, listener: CallListener): Promise<MediaCall> {
-    const profile = this.#profile(place.slot.router, spec.endpoint);
     let call: Call | undefined;
     const release = () => {
       if (call) this.#calls.delete(call);
       place.release();
     };
     try {
+      const profile = this.#profile(place.slot.router, spec.endpoint);
       const negotiation = new Negotiation(profile, spec.fingerprint);
       const makeTarget = this.#targetOf(place, profile);
       const server = this.#serverLines(place.slot, transport);
       call = await Call.open({ transport, negotiation, server, spec, listener, makeTarget, release });
     } catch (cause) {
+      transport.close();
+      place.release();
       throw new CallgateError('unavailable', { cause });
     }
     this.#calls.add(call);

@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 /** Tasks of one event-loop turn; an end or its storing takes well below 0.1 ms. */
 const PER_TURN = 100;
 
@@ -15,6 +17,11 @@ export class Pace {
     this.#waiting.push(task);
     // What a task asks for is done after it.
     if (!this.#running) this.#go();
+  }
+
+  /** Resolves when nothing waits. */
+  async idle(): Promise<void> {
+    while (this.#waiting.length > 0) await nextTurn();
   }
 
   #go(): void {

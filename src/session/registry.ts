@@ -55,7 +55,7 @@ export class SessionRegistry {
   /** Ends the sessions of the flows that end theirs; to be called whenever the directory may have changed. */
   endClosed(): void {
     for (const session of this.#sessions.values()) {
-      if (this.#isClosed(session.endpoint)) this.#pace.run(() => session.end('flow_closed'));
+      if (!session.over && this.#isClosed(session.endpoint)) this.#pace.run(() => session.end('flow_closed'));
     }
   }
 
@@ -72,6 +72,8 @@ export class SessionRegistry {
     if (this.#sessions.size === 0) return;
     for (const session of this.#sessions.values()) session.end(this.#closing);
     await this.#empty.promise;
+    // A session that was tired of waiting may be gone before its end is on its way to the store.
+    await this.#pace.idle();
   }
 
   /** Announcements reach every process; that of a session whose burn is still on its way must not be lost. */

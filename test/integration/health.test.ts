@@ -106,7 +106,8 @@ describe('metrics', () => {
     for (const name of (await scrape()).keys()) {
       if (!name.startsWith('callgate_')) continue;
       for (const [, label, value] of name.matchAll(/(\w+)="([^"]*)"/g)) {
-        const allowed = { outcome: outcomes, reason: END_REASONS as readonly string[] }[label!];
+        const quantiles = ['0.5', '0.9', '0.99', '1'];
+        const allowed = { outcome: outcomes, reason: END_REASONS as readonly string[], quantile: quantiles }[label!];
         if (label === 'le') continue;
         expect(allowed, `values of ${label}`).toContain(value);
       }

@@ -60,7 +60,10 @@ export class TestRedis {
         `sentinel failover-timeout ${name} 5000`,
       ].join('\n'),
     );
-    return TestRedis.#boot(new TestRedis(await freePort(CLUSTER_BUS), dir, [config, '--sentinel']));
+    const sentinel = await TestRedis.#boot(new TestRedis(await freePort(CLUSTER_BUS), dir, [config, '--sentinel']));
+    // One that has not heard from a replica yet has nobody to promote, and tries again only seconds later.
+    await sentinel.#until(async () => /master-link-status\s+ok/.test(await sentinel.cli('SENTINEL', 'replicas', name)));
+    return sentinel;
   }
 
   get url(): string {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Claim } from '../../src/tokens/idempotency.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
@@ -94,13 +95,17 @@ export function describeLifecycle(name: string, open: () => TokenStore): void {
 
     test('a list gives every token of a team once, newest first, in pages of any size', async () => {
       const team = newName('team');
-      const tokens = await Promise.all(Array.from({ length: 23 }, () => issue({ team })));
+      const batches: string[][] = [];
+      for (const length of [11, 1, 11]) {
+        const tokens = await Promise.all(Array.from({ length }, () => issue({ team })));
+        batches.unshift(tokens.map(({ id }) => id).sort());
+        await sleep(2);
+      }
       await issue({ team: newName('team') });
       const expected = await walk({ team, limit: 100 });
-      const createdAt = new Map(tokens.map((token) => [token.id, token.createdAt]));
-      expect(expected.toSorted()).toEqual(tokens.map(({ id }) => id).sort());
-      const times = expected.map((id) => createdAt.get(id)!);
-      expect(times).toEqual(times.toSorted((a, b) => b - a));
+      // Those that were minted at the same time may stand in any order, but always in the same.
+      const found = [expected.slice(0, 11), expected.slice(11, 12), expected.slice(12)];
+      expect(found.map((ids) => ids.toSorted())).toEqual(batches);
       for (const limit of [1, 4, 22, 23, 24]) expect(await walk({ team, limit })).toEqual(expected);
       expect(await walk({ team: newName('team'), limit: 5 })).toEqual([]);
     });

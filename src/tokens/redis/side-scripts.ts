@@ -4,11 +4,11 @@
  * A team's index, a sorted set `callgate:{team:<team>}:tokens` of token ids by the microsecond in which they were added. What
  * it holds longer than any record lives is dropped, and the whole set a while after its last token.
  *
- * ARGV: token id, longest life of a record in ms.
+ * ARGV: token id, longest life of a record in ms. Repeating it is safe: a token keeps its place.
  */
 const LIST_ADD = `
 local time = redis.call('TIME')
-redis.call('ZADD', KEYS[1], time[1] .. string.format('%06d', time[2]), ARGV[1])
+redis.call('ZADD', KEYS[1], 'NX', time[1] .. string.format('%06d', time[2]), ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', (time[1] * 1000 - ARGV[2]) * 1000))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`;
@@ -25,6 +25,16 @@ if ARGV[2] ~= '' then
   end
 end
 return redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', skipped, ARGV[3])`;
+
+/** ARGV: age in ms, token ids. Drops those that are at least so old. */
+const LIST_DROP = `
+local time = redis.call('TIME')
+local old = (time[1] * 1000 - ARGV[1]) * 1000
+for i = 2, #ARGV do
+  local at = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  if at and tonumber(at) <= old then redis.call('ZREM', KEYS[1], ARGV[i]) end
+end
+return 1`;
 
 /** ARGV: hash of the request, token id, how long a claim holds in ms. Answers mine, busy or reused, or done and the id. */
 const CLAIM = `
@@ -56,6 +66,7 @@ return 1`;
 
 export interface SideSteps {
   callgateListAdd: (key: string, id: string, keepMs: number) => Promise<number>;
+  callgateListDrop: (key: string, ageMs: number, ...ids: string[]) => Promise<number>;
   callgateListPage: (key: string, from: number | '+inf', after: string, count: number) => Promise<string[]>;
   callgateClaim: (
     key: string,
@@ -69,6 +80,7 @@ export interface SideSteps {
 
 export const SIDE_SCRIPTS: Record<keyof SideSteps, string> = {
   callgateListAdd: LIST_ADD,
+  callgateListDrop: LIST_DROP,
   callgateListPage: LIST_PAGE,
   callgateClaim: CLAIM,
   callgateSettle: SETTLE,

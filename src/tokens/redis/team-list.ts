@@ -45,9 +45,9 @@ export class RedisTeamLists {
       const found = await Promise.all(
         positions.map(async (position) => ({ position, record: await read(position.id) })),
       );
-      const oldUs = (Date.now() - YOUNG_MS) * 1000;
-      const gone = found.flatMap(({ position: { id, at }, record }) => (record || at > oldUs ? [] : [id]));
-      if (gone.length > 0) await this.#caller.call(() => this.#client.zrem(keyOf(query.team), ...gone));
+      const gone = found.flatMap(({ position, record }) => (record ? [] : [position.id]));
+      const drop = () => this.#client.callgateListDrop(keyOf(query.team), YOUNG_MS, ...gone);
+      if (gone.length > 0) await this.#caller.call(drop);
       return found;
     });
   }
