@@ -14,7 +14,7 @@ afterEach(async () => {
   for (const part of started.splice(0).reverse()) await part.stop();
 });
 
-const SHORT = '--endpoint ep_echo --sessions 10 --rate 20 --duration 1s --media none'.split(' ');
+const SHORT = '--endpoint ep_echo --sessions 10 --rate 50 --duration 300ms --media none'.split(' ');
 
 const loadFaulty = async (faults: Faults, ...options: string[]) => {
   const gate = own(await FaultyGate.start(faults));
@@ -57,14 +57,14 @@ describe('a faulty server is found out when it', () => {
   });
 
   it('ends sessions late', async () => {
-    const { code, report } = await loadFaulty({ endsLateMs: 2000 }, '--fail', 'end.p50>1500');
+    const { code, report } = await loadFaulty({ endsLateMs: 1000 }, '--fail', 'end.p50>900');
     expect(code).toBe(1);
-    expect(report.timings.end.p50).toBeGreaterThanOrEqual(1990);
-    expect(report.failures).toEqual([expect.stringMatching(/^end\.p50>1500: it was \d+/)]);
+    expect(report.timings.end.p50).toBeGreaterThanOrEqual(990);
+    expect(report.failures).toEqual([expect.stringMatching(/^end\.p50>900: it was \d+/)]);
   });
 
   it('ends sessions early', async () => {
-    const { report } = await loadFaulty({ endsAfterMs: 100 });
+    const { report } = await loadFaulty({ endsAfterMs: 100 }, '--duration', '1s');
     expect(report.errors).toEqual({ ended_early: 10 });
   });
 
@@ -77,7 +77,12 @@ describe('a faulty server is found out when it', () => {
     const gate = own(await FaultyGate.start());
     const proxy = await CuttingProxy.start(Number(URL.parse(gate.urls[0]!)!.port));
     const urls = [gate.urls[0]!, proxy.url.replace('redis', 'http')];
-    const running = report('load', ...at({ ...gate, urls }), ...SHORT, '--sessions', '30', '--race', '2');
+    const running = report(
+      'load',
+      ...at({ ...gate, urls }),
+      ...SHORT,
+      ...'--sessions 30 --rate 20 --race 2'.split(' '),
+    );
     await expect.poll(() => gate.sessions, { timeout: 20_000 }).toBeGreaterThan(0);
     await proxy.stop();
     const { code, report: shown } = await running;

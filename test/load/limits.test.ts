@@ -7,7 +7,7 @@ import { TestServer } from '../support/server.ts';
 import { at, Command, callgate } from './support/cli.ts';
 import { FaultyGate } from './support/faulty-gate.ts';
 
-const SHORT = '--endpoint ep_echo --sessions 10 --rate 20 --duration 1s'.split(' ');
+const SHORT = '--endpoint ep_echo --sessions 10 --rate 50 --duration 500ms'.split(' ');
 
 const folder = async (): Promise<string> => {
   const path = await mkdtemp(join(tmpdir(), 'callgate-limits-'));

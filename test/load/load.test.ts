@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-const SHORT = '--endpoint ep_audio --sessions 10 --rate 20 --duration 500ms --media none'.split(' ');
+const SHORT = '--endpoint ep_audio --sessions 10 --rate 50 --duration 200ms --media none'.split(' ');
 
 /** Short sessions without media; of an option that is given again, the last counts. */
 const load = (...options: string[]) => report('load', ...at(target), ...SHORT, ...options);
@@ -80,7 +80,7 @@ describe('callgate load', () => {
   });
 
   it('says that a room with nobody else sends nothing back, and is no failure', async () => {
-    const room = ['--endpoint', 'ep_room', '--media', 'audio', '--sessions', '1'];
+    const room = ['--endpoint', 'ep_room', '--media', 'audio', '--sessions', '1', '--duration', '1s'];
     const { code, report } = await load(...room);
     expect({ code, errors: report.errors, received: report.packets.received }).toEqual({
       code: 0,
@@ -91,7 +91,16 @@ describe('callgate load', () => {
   });
 
   it('counts sessions that the server refuses by their code', async () => {
-    const { code, report } = await load('--endpoint', 'ep_one', '--sessions', '5', '--fail', 'errors.at_capacity>3');
+    const { code, report } = await load(
+      '--endpoint',
+      'ep_one',
+      '--sessions',
+      '5',
+      '--duration',
+      '1s',
+      '--fail',
+      'errors.at_capacity>3',
+    );
     expect(report.errors).toEqual({ at_capacity: 4 });
     expect(report.failures).toEqual(['errors.at_capacity>3: it was 4']);
     expect(code).toBe(1);

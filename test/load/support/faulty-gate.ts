@@ -20,8 +20,8 @@ export interface Faults {
   deaf?: boolean;
   /** Answers upgrades with 503, and keeps the connection. */
   refusesUpgrades?: boolean;
-  /** Sockets open, and nothing is said on them. */
-  mute?: boolean;
+  /** Leaves who wins a token right after the offer, and tells the losers nothing. */
+  abandons?: boolean;
   /** Answers mints with this status, after the first so many. */
   mints?: { status: number; after: number };
 }
@@ -116,11 +116,12 @@ export class FaultyGate implements Target {
   #start(ws: WebSocket, token: string): void {
     const presented = (this.#presented.get(token) ?? 0) + 1;
     this.#presented.set(token, presented);
-    if (this.#faults.mute) return;
+    if (this.#faults.abandons && presented > 1) return;
     if (presented > (this.#faults.winners ?? 1)) return refuse(ws, 'token_used');
     const id = `sess_${token}_${presented}`;
     say(ws, { type: 'offer', offer_id: '1', sdp: OFFER, session: this.#hold(id, ws) });
-    const { endsAfterMs } = this.#faults;
+    const { endsAfterMs, abandons } = this.#faults;
+    if (abandons) ws.close(1011);
     if (endsAfterMs !== undefined) setTimeout(() => void this.#end(ws), endsAfterMs);
   }
 
