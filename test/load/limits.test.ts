@@ -32,7 +32,7 @@ it('a run that has no file descriptor left for its media ends, and reports', { t
     '--json',
     '-',
   ];
-  const { code, stdout } = await new Command(['load', ...target, ...options, '--threads', '1'], 48).done;
+  const { code, stdout } = await new Command(['load', ...target, ...options, '--threads', '1'], 64).done;
   const report = JSON.parse(stdout) as Report;
   expect(report.sessions.arrived).toBe(40);
   expect(report.errors.answer_failed).toBeGreaterThan(0);
