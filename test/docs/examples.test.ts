@@ -13,8 +13,8 @@ import { codeBlocks, ROOT } from './code-blocks.ts';
 const run = promisify(execFile);
 const CLI = `exec '${process.execPath}' '${ROOT}src/cli.ts'`;
 
-/** The server in the foreground, the whole suite and the benchmarks do not run inside a test. */
-const OWN_COMMANDS = /^npm (start|test|run bench)$/;
+/** The server in the foreground, the whole suite, the benchmarks and the soak do not run inside a test. */
+const OWN_COMMANDS = /^npm (start|test|run (bench|soak))$/;
 const SERVES = /callgate serve$/;
 
 const blocks = codeBlocks();

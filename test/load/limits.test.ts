@@ -35,7 +35,8 @@ it('a run that has no file descriptor left for its media ends, and reports', { t
   const { code, stdout } = await new Command(['load', ...target, ...options, '--threads', '1'], 64).done;
   const report = JSON.parse(stdout) as Report;
   expect(report.sessions.arrived).toBe(40);
-  expect(report.errors.answer_failed).toBeGreaterThan(0);
+  // Whichever socket was the one too many.
+  expect(report.sessions.failed).toBeGreaterThan(0);
   expect(code).toBe(0);
 });
 
