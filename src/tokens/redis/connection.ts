@@ -41,7 +41,7 @@ export function createRedis(url: string, log: StoreLog): RedisClient {
   const { username, password } = target;
   const auth = { ...(username && { username }), ...(password && { password }) };
   const client =
-    target.kind === 'cluster' ? clusterOf(target.nodes, auth) : joinWrites(new Redis(singleOf(target, auth)));
+    target.kind === 'cluster' ? clusterOf(target.nodes, auth) : joinWrites(comeBack(new Redis(singleOf(target, auth))));
   // Told once an outage, not once a reconnect. Only a code is told: some servers repeat their input in an error.
   let told = false;
   client.on('error', (error: Error) => {
@@ -50,6 +50,24 @@ export function createRedis(url: string, log: StoreLog): RedisClient {
   });
   client.on('ready', () => {
     told = false;
+  });
+  return client;
+}
+
+/**
+ * A failover that Sentinel announces while ioredis is looking for the master ends its connecting for good, as if it had been
+ * asked to; whoever did not ask connects again. Its `disconnect` is the only way to ask.
+ */
+function comeBack(client: Redis): Redis {
+  const disconnect = client.disconnect.bind(client);
+  let asked = false;
+  client.disconnect = (reconnect = false) => {
+    asked ||= !reconnect;
+    disconnect(reconnect);
+  };
+  client.on('end', () => {
+    // Its failures are told as errors; each is followed by another end.
+    if (!asked) setTimeout(() => asked || client.connect().catch(() => undefined), reconnectAfter(3)).unref();
   });
   return client;
 }
