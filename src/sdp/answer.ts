@@ -1,9 +1,10 @@
 import type { DtlsRole } from 'mediasoup/types';
-import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
+import type { MediaDescription, SessionDescription } from 'sdp-transform';
 import { maxAnswerBytes } from '../protocol/codec.ts';
 import { type AnsweredSection, readSection } from './answered-section.ts';
 import { negotiationFailed } from './failed.ts';
 import type { OfferedSection } from './offer.ts';
+import { parseAnswer } from './parse-answer.ts';
 
 export interface Answer {
   /** SHA-256 of the client's certificate, upper-case hex. */
@@ -26,7 +27,7 @@ export const readAnswer = (sdp: string, offered: readonly OfferedSection[]): Ans
   if (lines === undefined || lines.length > maxAnswerLines(offered.length)) {
     throw negotiationFailed('the answer is too long');
   }
-  const session = parse(sdp);
+  const { session, streams } = parseAnswer(lines);
   if (session.media.length !== offered.length) {
     throw negotiationFailed(`the answer has ${session.media.length} media sections, the offer ${offered.length}`);
   }
@@ -35,7 +36,7 @@ export const readAnswer = (sdp: string, offered: readonly OfferedSection[]): Ans
   if (accepted.length === 0) throw negotiationFailed('the answer accepts no media section');
   for (const { section, media } of pairs) checkIdentity(section, media);
   checkBundle(session, accepted);
-  const sections = pairs.map(({ section, media }) => readSection(session, section, media));
+  const sections = pairs.map(({ section, media }, index) => readSection(session, section, media, streams[index]));
   checkSsrcs(sections);
   return { fingerprint: readFingerprint(lines), role: readRole(session, accepted), sections };
 };

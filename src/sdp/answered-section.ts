@@ -11,6 +11,7 @@ import { capabilitiesOf } from './codecs.ts';
 import { negotiationFailed } from './failed.ts';
 import { codecName, type Direction, isRtx, receives, repairs, sends } from './format.ts';
 import type { OfferedSection } from './offer.ts';
+import type { DeclaredStreams } from './parse-answer.ts';
 
 export interface AnsweredSection {
   mid: string;
@@ -42,11 +43,12 @@ export const producerParameters = (section: AnsweredSection, cname: string): Rtp
 export const answeredCapabilities = ({ kind, codecs, headerExtensions }: AnsweredSection): RtpCapabilities =>
   capabilitiesOf(kind, codecs, headerExtensions);
 
-/** Reads one section; throws `CallgateError('negotiation_failed')`. */
+/** Reads one section and the streams that it declares; throws `CallgateError('negotiation_failed')`. */
 export const readSection = (
   session: SessionDescription,
   { mid, direction: offered, format }: OfferedSection,
   media: MediaDescription,
+  streams: DeclaredStreams = {},
 ): AnsweredSection => {
   const { kind } = format;
   if (media.port === 0) {
@@ -61,7 +63,7 @@ export const readSection = (
   const codecs = readCodecs(mid, format.codecs, media);
   const headerExtensions = readExtensions(format.headerExtensions, media);
   const section = { mid, kind, direction: mirror(clientSends, clientReceives), codecs, headerExtensions };
-  return { ...section, encodings: clientSends ? readEncodings(section, format.rids, media) : [] };
+  return { ...section, encodings: clientSends ? readEncodings(section, format.rids, media, streams) : [] };
 };
 
 const mirror = (clientSends: boolean, clientReceives: boolean): Direction => {
@@ -133,11 +135,12 @@ const readEncodings = (
   { mid, codecs, headerExtensions }: Pick<AnsweredSection, 'mid' | 'codecs' | 'headerExtensions'>,
   offeredRids: readonly string[],
   media: MediaDescription,
+  streams: DeclaredStreams,
 ): RtpEncodingParameters[] => {
   const has = (wanted: string) => headerExtensions.some(({ uri }) => uri === wanted);
   const rids = readRids(mid, offeredRids, media);
   if (rids.length > 0 && has(RID_EXTENSION)) return rids.map((rid) => ({ rid, ...layering(rids.length) }));
-  const ssrc = readSsrcs(mid, media, codecs.some(isRtx));
+  const ssrc = readSsrcs(mid, streams, codecs.some(isRtx));
   if (ssrc === undefined && !has(MID_EXTENSION)) {
     throw negotiationFailed(`section ${mid} of the answer needs an SSRC or the MID extension`);
   }
@@ -165,7 +168,7 @@ const readRids = (mid: string, offered: readonly string[], { simulcast }: MediaD
 
 const readSsrcs = (
   mid: string,
-  { ssrcs = [], ssrcGroups = [] }: MediaDescription,
+  { ssrcs = [], ssrcGroups = [] }: DeclaredStreams,
   hasRtx: boolean,
 ): RtpEncodingParameters | undefined => {
   const group = ssrcGroups.find(({ semantics }) => semantics === 'FID');

@@ -158,6 +158,31 @@ describe('other honest answers', () => {
   });
 });
 
+describe('answers in the same words', () => {
+  const offered = ownSections();
+  const offer = writeOffer(1, TRANSPORT, offered);
+  const answers = (count: number) => Array.from({ length: count }, () => newIdentity());
+
+  it('are told apart by their certificates, roles and SSRCs', () => {
+    for (const [index, plain] of answers(10).entries()) {
+      const identity = { ...plain, setup: index % 2 === 0 ? ('active' as const) : ('passive' as const) };
+      const answer = read(writeAnswer(offer, { identity }));
+      expect(answer).toMatchObject({ fingerprint: identity.fingerprint, role: index % 2 === 0 ? 'client' : 'server' });
+      const { media, rtx } = identity.ssrcs.get('1')!;
+      expect(answer.sections[1]?.encodings).toEqual([{ ssrc: media, rtx: { ssrc: rtx } }]);
+    }
+  });
+
+  it('are read alike after many others, and after ones that are hardly shorter', () => {
+    const first = read(CHROMIUM);
+    for (let other = 0; other < 200; other += 1)
+      read(CHROMIUM.replace('a=fmtp:101', `a=fmtp:101 x=${other}\r\na=fmtp:101`));
+    expect(read(CHROMIUM)).toEqual(first);
+    expect(refusal(CHROMIUM.replace('a=rtcp-mux', 'a=x'))).toMatch(/rtcp-mux/);
+    expect(read(CHROMIUM)).toEqual(first);
+  });
+});
+
 describe('a hostile answer is negotiation_failed and told without its own words:', () => {
   const lines = (count: number) => `${CHROMIUM}${'a=x\r\n'.repeat(count)}`;
   const edit = (from: string | RegExp, to: string) => CHROMIUM.replaceAll(from, to);
