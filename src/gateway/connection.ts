@@ -12,19 +12,26 @@ import type { CallTokenClaims } from '../tokens/claims.ts';
 import type { PeerAddress } from './address.ts';
 import { MessageRate } from './message-rate.ts';
 
-export interface ConnectionDeps {
-  admission: Config['admission'];
-  log: Logger;
+/** Whose socket it is. */
+export interface Client {
+  peer: PeerAddress;
+  origin: string | undefined;
   /** What the WebSocket writes to. */
   stream: Writable;
   /** Whom this socket's events are about. */
   asker: Asker;
+}
+
+/** Shared by all connections. */
+export interface ConnectionDeps {
+  admission: Config['admission'];
+  log: Logger;
   admit(start: StartMessage, origin: string | undefined, watch: AdmissionWatch): Promise<SessionGrant | undefined>;
   /** Makes the session of a grant and begins it. */
   createSession(grant: SessionGrant, socket: ClientSocket, asker: Asker): Session;
   /** Counts a failed presentation of this address in; false once it has had too many. */
   recordFailure(peer: PeerAddress): Promise<boolean>;
-  /** Called once, when the socket has started or is closed, whichever is first. */
+  /** Called once for each, when the socket has started or is closed, whichever is first. */
   onStarted(): void;
   onRefused(code: CallErrorCode, about: Omit<AuditEvent, 'event'>): void;
 }
@@ -55,8 +62,7 @@ const PRESENTER_FAULTS = new Set<string>([
 /** One client socket: admission before its session, a mere pipe after. */
 export class Connection implements ClientSocket {
   readonly #ws: WebSocket;
-  readonly #peer: PeerAddress;
-  readonly #origin: string | undefined;
+  readonly #client: Client;
   readonly #deps: ConnectionDeps;
   readonly #rate: MessageRate;
   readonly #startTimer: NodeJS.Timeout;
@@ -67,10 +73,9 @@ export class Connection implements ClientSocket {
   #alive = true;
   #counted = true;
 
-  constructor(ws: WebSocket, peer: PeerAddress, origin: string | undefined, deps: ConnectionDeps) {
+  constructor(ws: WebSocket, client: Client, deps: ConnectionDeps) {
     this.#ws = ws;
-    this.#peer = peer;
-    this.#origin = origin;
+    this.#client = client;
     this.#deps = deps;
     this.#rate = new MessageRate(deps.admission.messages_per_second);
     this.#startTimer = setTimeout(() => this.fail(unspent('start_timeout')), deps.admission.start_timeout_ms);
@@ -83,7 +88,7 @@ export class Connection implements ClientSocket {
       this.#alive = true;
     });
     // Errors of a socket are followed by its close.
-    ws.on('error', (error) => deps.log.debug({ err: error }, 'socket error'));
+    ws.on('error', (error) => this.#log.debug({ err: error }, 'socket error'));
     ws.on('close', () => this.#closed());
   }
 
@@ -109,8 +114,9 @@ export class Connection implements ClientSocket {
     // A client that does not read is as good as gone, and must not fill our memory.
     if (this.#ws.bufferedAmount > this.#deps.admission.max_buffered_bytes) return this.#ws.terminate();
     // What is said in one go, the end and the close say, leaves in one write.
-    this.#deps.stream.cork();
-    process.nextTick(() => this.#deps.stream.uncork());
+    const { stream } = this.#client;
+    stream.cork();
+    process.nextTick(() => stream.uncork());
     this.#ws.send(JSON.stringify(message));
   }
 
@@ -171,14 +177,14 @@ export class Connection implements ClientSocket {
 
   async #start(message: StartMessage): Promise<void> {
     try {
-      const grant = await this.#deps.admit(message, this.#origin, {
+      const grant = await this.#deps.admit(message, this.#client.origin, {
         gone: () => this.#isClosed(),
         verified: ({ team, endpointId, id }) => {
           this.#presented = { team, endpoint_id: endpointId, token_id: id };
         },
       });
       if (!grant) return;
-      this.#session = this.#deps.createSession(grant, this, this.#deps.asker);
+      this.#session = this.#deps.createSession(grant, this, this.#client.asker);
       if (this.#isClosed()) return this.#session.dispatch({ type: 'socket_lost' });
       this.#phase = 'started';
       this.#uncount();
@@ -189,7 +195,7 @@ export class Connection implements ClientSocket {
   }
 
   async #refuse(error: CallgateError): Promise<void> {
-    const allowed = !PRESENTER_FAULTS.has(error.code) || (await this.#deps.recordFailure(this.#peer));
+    const allowed = !PRESENTER_FAULTS.has(error.code) || (await this.#deps.recordFailure(this.#client.peer));
     const refusal = allowed ? error : new CallgateError('rate_limited', { retryable: error.retryable });
     // Whoever leaves before the answer was refused all the same.
     if (this.#isClosed()) this.#tellRefused(refusal);
@@ -197,7 +203,7 @@ export class Connection implements ClientSocket {
   }
 
   #tellRefused({ code }: CallgateError): void {
-    this.#deps.onRefused(code as CallErrorCode, { ...this.#deps.asker, ...this.#presented });
+    this.#deps.onRefused(code as CallErrorCode, { ...this.#client.asker, ...this.#presented });
   }
 
   #closed(): void {
@@ -234,7 +240,12 @@ export class Connection implements ClientSocket {
 
   #known(cause: unknown): CallgateError {
     if (cause instanceof CallgateError && isCallCode(cause.code)) return cause;
-    this.#deps.log.error({ err: cause }, 'a defect ended a socket');
+    this.#log.error({ err: cause }, 'a defect ended a socket');
     return new CallgateError('unavailable', { cause });
+  }
+
+  /** Made when there is something to log, which there seldom is. */
+  get #log(): Logger {
+    return this.#deps.log.child(this.#client.asker);
   }
 }

@@ -51,6 +51,7 @@ const SOCKET_OPTIONS = {
 /** The WebSocket side of the HTTP server. */
 export class Gateway {
   readonly #deps: GatewayDeps;
+  readonly #connectionDeps: ConnectionDeps;
   readonly #limits: AddressLimits;
   readonly #connections = new Set<Connection>();
   readonly #wss = new WebSocketServer(SOCKET_OPTIONS);
@@ -61,6 +62,17 @@ export class Gateway {
   constructor(deps: GatewayDeps) {
     this.#deps = deps;
     this.#limits = new AddressLimits(deps.config.admission);
+    this.#connectionDeps = {
+      admission: deps.config.admission,
+      log: deps.log,
+      admit: deps.admit,
+      createSession: deps.createSession,
+      onRefused: deps.onRefused,
+      recordFailure: (address) => this.#limits.recordFailure(address),
+      onStarted: () => {
+        this.#unstarted -= 1;
+      },
+    };
     this.#pings = setInterval(() => {
       for (const connection of this.#connections) connection.checkAlive();
     }, deps.config.admission.ping_interval_ms);
@@ -92,22 +104,12 @@ export class Gateway {
   #accept(ws: WebSocket, request: IncomingMessage): void {
     const { admission, http } = this.#deps.config;
     const peer = peerAddress(request, http.trusted_proxies);
-    const asker = { request_id: newRequestId(), peer: peer.address };
-    const log = this.#deps.log.child(asker);
     const counted = this.#limits.openSocket(peer);
     const crowded = this.#unstarted >= admission.max_unstarted_sockets;
     this.#unstarted += 1;
-    const connection = new Connection(ws, peer, request.headers.origin, {
-      ...this.#deps,
-      admission,
-      log,
-      stream: request.socket,
-      asker,
-      recordFailure: (address) => this.#limits.recordFailure(address),
-      onStarted: () => {
-        this.#unstarted -= 1;
-      },
-    });
+    const asker = { request_id: newRequestId(), peer: peer.address };
+    const client = { peer, origin: request.headers.origin, stream: request.socket, asker };
+    const connection = new Connection(ws, client, this.#connectionDeps);
     this.#connections.add(connection);
     ws.once('close', () => {
       this.#connections.delete(connection);

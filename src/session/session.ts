@@ -50,7 +50,6 @@ export class Session {
   readonly #grant: SessionGrant;
   readonly #deps: SessionDeps;
   readonly #socket: ClientSocket;
-  readonly #log: Logger;
   readonly #startedAt = performance.now();
   readonly #timers = new Map<TimerName, NodeJS.Timeout>();
   readonly #queue: Event[] = [];
@@ -66,7 +65,6 @@ export class Session {
     this.#grant = grant;
     this.#socket = socket;
     this.#deps = deps;
-    this.#log = deps.log.child({ session_id: grant.lease.sessionId, endpoint_id: grant.lease.endpointId });
     this.#state = initial(deps.deadlines);
   }
 
@@ -259,6 +257,11 @@ export class Session {
   #stopTimer(timer: TimerName): void {
     clearTimeout(this.#timers.get(timer));
     this.#timers.delete(timer);
+  }
+
+  /** Made when there is something to log, which there seldom is. */
+  get #log(): Logger {
+    return this.#deps.log.child({ session_id: this.id, endpoint_id: this.lease.endpointId });
   }
 
   #remainingMs(): number {
