@@ -12,6 +12,9 @@ const IN_FLIGHT = 64;
 /** Every session stands this long, so that all of it is there, in the worker too, when it is ended. */
 const HELD_MS = 100;
 
+/** V8 goes on to optimize for about as many; a server that has just started costs half as much again. */
+const WARM_UP = 12_000;
+
 /** What a server has begun when it answers, it finishes within this. */
 const SETTLE_MS = 300;
 
@@ -35,9 +38,16 @@ export async function benchSessions(setting: Setting): Promise<Row[]> {
   await using janus = await JanusServer.start();
   const client = new GateClient(server);
   const rows = makeRows(janus !== undefined);
-  await inRounds(setting, 'sessions', async (record) => {
+  const openOurs = async (count: number) => {
     const starts = (await server.mintAll(count)).map((token) => startRequest(token));
-    const ours = await costOf(server.pid, count, () => drive(count, (index) => client.open(starts[index]!)));
+    return () => drive(count, (index) => client.open(starts[index]!));
+  };
+  setting.say('sessions: warming up');
+  const warmUp = setting.pick(WARM_UP, 800);
+  await (await openOurs(warmUp))();
+  await mediasoup.rate(warmUp);
+  await inRounds(setting, 'sessions', async (record) => {
+    const ours = await costOf(server.pid, count, await openOurs(count));
     const bare = await costOf(mediasoup.pid, count, () => mediasoup.rate(count));
     const theirs = janus && (await costOf(janus.pid, count, () => drive(count, () => JanusCall.open(janus.port))));
     if (record) rows.record(ours, bare, theirs);
