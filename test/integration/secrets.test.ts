@@ -46,7 +46,8 @@ class Misuser {
   constructor(url: string, apiKey: string) {
     this.#url = url;
     this.#apiKey = apiKey;
-    this.#keep(apiKey, apiKey.split('_').at(-1)!);
+    // The secret is base64url, which has underscores of its own.
+    this.#keep(apiKey, apiKey.replace(/^cgk_[^_]+_/, ''));
   }
 
   async useAndMisuse(): Promise<void> {
