@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -25,11 +26,16 @@ export interface GatewayDeps extends Pick<ConnectionDeps, 'admit' | 'createSessi
  * which the connection gives on `broken`.
  */
 class GateSocket extends WebSocket {
+  stream: Socket | undefined;
+
   override close(code?: number, reason?: string | Buffer): void {
     // Without a reason: when it echoes the client's close, ws hands the client's reason on.
     const broken = reason === undefined && code !== undefined && code >= 1002 && code <= 1010;
-    if (broken) this.emit('broken');
-    else super.close(code, reason);
+    if (broken) return void this.emit('broken');
+    const answered = this.readyState === this.CLOSING;
+    super.close(code, reason);
+    // Both have said close: the server is the first to go (RFC 6455 section 7.1.1), and there is nothing left to wait for.
+    if (answered) this.stream?.destroySoon();
   }
 }
 
@@ -101,7 +107,8 @@ export class Gateway {
   }
 
   /** The 101 is written by now, so that every refusal is a frame and a close code that a browser can read. */
-  #accept(ws: WebSocket, request: IncomingMessage): void {
+  #accept(ws: GateSocket, request: IncomingMessage): void {
+    ws.stream = request.socket;
     const { admission, http } = this.#deps.config;
     const peer = peerAddress(request, http.trusted_proxies);
     const counted = this.#limits.openSocket(peer);
