@@ -83,6 +83,7 @@ export const ConfigSchema = section({
   http: section({
     host: address('Address of the API and the WebSocket (HOST); 127.0.0.1 in the demo.', { default: '0.0.0.0' }),
     port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080, description: 'PORT; 0 takes any free one.' }),
+    reuse_port: Type.Boolean({ default: false, description: 'Share the port with other processes of this machine.' }),
     public_url: Type.Optional(
       text(
         'URL under which clients reach this server; ws_url is made from it.',

@@ -141,6 +141,11 @@ function contradictions({ http, redis_url, tenants, tokens }: Config, demo: bool
       'CALLGATE_SIGNING_KEYS must name a JWK set file when a Redis is shared, or no other process could verify a token; `callgate keys signing` makes one',
     );
   }
+  if (http.reuse_port && redis_url === undefined) {
+    mistakes.push(
+      'REDIS_URL must name the Redis that the processes on one port share (`http.reuse_port`), or no other process would know a token; a process that is alone needs no `http.reuse_port`',
+    );
+  }
   return mistakes;
 }
 

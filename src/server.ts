@@ -181,7 +181,7 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
   });
   void issuers.reload();
   if (config.issuers.length > 0) await nextSecond();
-  await app.listen({ host: config.http.host, port: config.http.port });
+  await listen(app, config);
   const { address, port, family } = app.server.address() as AddressInfo;
   const metricsServer = await startMetricsServer(metrics, config.http.metrics_host, metricsPorts(config, port));
   owned.defer(() => metricsServer.close());
@@ -203,6 +203,15 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
       await owned.disposeAsync();
     },
   };
+}
+
+/** Fastify hands all options on to Node's `listen`, those too that its types do not name. */
+async function listen(app: FastifyInstance, { http }: Config): Promise<void> {
+  const options = { host: http.host, port: http.port, reusePort: http.reuse_port };
+  await app.listen(options).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOTSUP') throw cause;
+    throw new Error(`this system cannot share a port, leave http.reuse_port out (${cause.message})`, { cause });
+  });
 }
 
 /** Requests are served to their end; who has not even sent one by then is cut off, as Node no longer does while closing. */

@@ -116,6 +116,16 @@ describe('the environment', () => {
     expect(mistakes({ CALLGATE_TENANTS: TENANTS })).toEqual([]);
   });
 
+  it('wants a Redis where processes share a port', () => {
+    expect(mistakesOf('http: { reuse_port: true }')).toEqual([
+      expect.stringMatching(/^REDIS_URL must name the Redis .*`http\.reuse_port`/),
+    ]);
+    const keys = file('shared.json', '{}');
+    expect(
+      mistakesOf(`redis_url: redis://127.0.0.1\nhttp: { reuse_port: true }\ntokens: { signing_keys: ${keys} }`),
+    ).toEqual([]);
+  });
+
   it('tells all mistakes of the file and the variables together', () => {
     const found = mistakes({ CALLGATE_CONFIG: file('both.yaml', 'log_level: loud\nhttp: 5\n'), PORT: 'x', HOST: ' ' });
     expect(found).toHaveLength(4);
