@@ -198,6 +198,8 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     },
     held: () => ({ sessions: registry.size, sockets: gateway.sockets, calls: pool.calls }),
     close: async () => {
+      // The others on the port get all connections from now on.
+      if (config.http.reuse_port) app.server.close();
       // Before anything else is waited for: the workers end of the same signal when it went to the process group.
       await endSessions();
       await owned.disposeAsync();
