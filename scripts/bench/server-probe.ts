@@ -1,4 +1,5 @@
 // Loaded into the server under test, to see from the inside what no client can.
+import { subscribe } from 'node:diagnostics_channel';
 import { setTimeout as delay } from 'node:timers/promises';
 import { observer } from 'mediasoup';
 import type { Router, Worker } from 'mediasoup/types';
@@ -26,6 +27,9 @@ const routers = new Set<Router>();
 let closed = 0;
 let awaited: { closed: number; reached(): void } | undefined;
 
+const listening = Promise.withResolvers<void>();
+subscribe('tracing:net.server.listen:asyncEnd', () => listening.resolve());
+
 observer.on('newworker', (worker: Worker) => {
   workers.push(worker);
   worker.observer.on('newrouter', (router) => {
@@ -41,6 +45,8 @@ observer.on('newworker', (worker: Worker) => {
 });
 
 answer({
+  /** Answers once clients can connect. */
+  listening: () => listening.promise,
   // Memory that nobody holds any more is not what a session costs.
   collect: async () => {
     globalThis.gc?.();

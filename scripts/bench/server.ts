@@ -22,22 +22,22 @@ export const ENDPOINT = 'ep_bench';
 /** An echo of audio and video, on a flow that stays. */
 export const LASTING = 'ep_lasting';
 
-/** The real server in a process of its own, with the probe inside. */
+/** The real server in a process of its own, or in several that share a port, with the probe inside. */
 export class BenchServer implements AsyncDisposable {
   readonly port: number;
   /** An API key that may mint. */
   readonly key: string;
-  readonly #child: ChildProcess;
+  readonly #children: readonly ChildProcess[];
   readonly #tenants: Tenants;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: MINTS_IN_FLIGHT });
 
-  static async start(redisUrl: string): Promise<BenchServer> {
+  static async start(redisUrl: string, processes = 1): Promise<BenchServer> {
     const folder = await mkdtemp(join(tmpdir(), 'callgate-bench-'));
     const { key, sha256 } = createApiKey('bench');
     const tenants = new Tenants(folder, sha256);
     const port = await freePort(1);
     await tenants.write('live');
-    await writeFile(join(folder, 'callgate.yaml'), configFor(redisUrl, port));
+    await writeFile(join(folder, 'callgate.yaml'), configFor(redisUrl, port, processes > 1));
     await writeFile(join(folder, 'keys.json'), JSON.stringify(await createKeySet('EdDSA')));
     const env = {
       ...process.env,
@@ -45,33 +45,40 @@ export class BenchServer implements AsyncDisposable {
       CALLGATE_TENANTS: tenants.path,
       CALLGATE_SIGNING_KEYS: join(folder, 'keys.json'),
     };
-    const child = spawn(process.execPath, ['--expose-gc', '--import', PROBE, CLI, 'serve'], {
-      env,
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    const server = new BenchServer({ child, port, key, tenants });
+    const children = Array.from({ length: processes }, () =>
+      spawn(process.execPath, ['--expose-gc', '--import', PROBE, CLI, 'serve'], {
+        env,
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      }),
+    );
+    const server = new BenchServer({ children, port, key, tenants });
     await server.#ready();
     return server;
   }
 
-  private constructor(parts: { child: ChildProcess; port: number; key: string; tenants: Tenants }) {
-    this.#child = parts.child;
+  private constructor(parts: { children: readonly ChildProcess[]; port: number; key: string; tenants: Tenants }) {
+    this.#children = parts.children;
     this.port = parts.port;
     this.key = parts.key;
     this.#tenants = parts.tenants;
   }
 
+  /** Of the first process. */
   get pid(): number {
-    return this.#child.pid!;
+    return this.#first.pid!;
+  }
+
+  get pids(): number[] {
+    return this.#children.map(({ pid }) => pid!);
   }
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Asks the probe. */
+  /** Asks the probe of the first process. */
   ask<T>(wish: string, count = 0): Promise<T> {
-    return ask<T>(this.#child, wish, count);
+    return ask<T>(this.#first, wish, count);
   }
 
   async mint(endpoint = ENDPOINT, maxDurationSeconds = 3600): Promise<string> {
@@ -91,13 +98,13 @@ export class BenchServer implements AsyncDisposable {
   /** Has the flow of `ENDPOINT` closed, which ends its sessions. */
   async closeFlow(): Promise<void> {
     await this.#tenants.write('closed');
-    this.#child.kill('SIGHUP');
+    this.#signal('SIGHUP');
   }
 
   /** Opens it again; resolves when it is open. */
   async openFlow(): Promise<void> {
     await this.#tenants.write('live');
-    this.#child.kill('SIGHUP');
+    this.#signal('SIGHUP');
     for (let tries = 0; tries < 100; tries += 1) {
       const taken = await this.mint().then(
         () => true,
@@ -110,22 +117,30 @@ export class BenchServer implements AsyncDisposable {
 
   /** Begins a graceful stop. */
   terminate(): void {
-    this.#child.kill('SIGTERM');
+    this.#signal('SIGTERM');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#agent.destroy();
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      const exit = once(this.#child, 'exit');
-      this.terminate();
-      await exit;
-    }
+    const exits = this.#children.filter(isRunning).map((child) => once(child, 'exit'));
+    this.terminate();
+    await Promise.all(exits);
     await rm(this.#tenants.folder, { recursive: true, force: true });
   }
 
+  get #first(): ChildProcess {
+    return this.#children[0]!;
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    for (const child of this.#children) child.kill(signal);
+  }
+
   async #ready(): Promise<void> {
+    // On a shared port one process may answer for another.
+    await Promise.all(this.#children.map((child) => ask(child, 'listening')));
     for (let tries = 0; tries < 300; tries += 1) {
-      if (this.#child.exitCode !== null) throw new Error('the server ended at its start');
+      if (!this.#children.every(isRunning)) throw new Error('the server ended at its start');
       const response = await fetch(`${this.url}/readyz`).catch(() => undefined);
       if (response?.ok) return;
       await delay(100);
@@ -134,10 +149,12 @@ export class BenchServer implements AsyncDisposable {
   }
 }
 
+const isRunning = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode === null && signalCode === null;
+
 // Sessions are negotiated and never connected, so that they must not have to connect.
-const configFor = (redisUrl: string, port: number): string => `redis_url: ${redisUrl}
+const configFor = (redisUrl: string, port: number, reusePort: boolean): string => `redis_url: ${redisUrl}
 log_level: error
-http: { host: 127.0.0.1, port: ${port} }
+http: { host: 127.0.0.1, port: ${port}, reuse_port: ${reusePort} }
 session: { connect_timeout_ms: 600000 }
 media: { workers: 1, listen_addresses: [127.0.0.1], max_calls_per_worker: 100000 }
 `;

@@ -12,7 +12,7 @@ const IN_FLIGHT = 64;
 /** Every session stands this long, so that all of it is there, in the worker too, when it is ended. */
 const HELD_MS = 100;
 
-/** V8 goes on to optimize for about as many; a server that has just started costs half as much again. */
+/** V8 goes on to optimize for about as many; a process that has just started costs half as much again. */
 const WARM_UP = 12_000;
 
 /** What a server has begun when it answers, it finishes within this. */
@@ -34,25 +34,33 @@ interface Cost {
 export async function benchSessions(setting: Setting): Promise<Row[]> {
   const count = setting.pick(2000, 800);
   await using server = await BenchServer.start(setting.redisUrl);
+  await using pair = await BenchServer.start(setting.redisUrl, 2);
   using mediasoup = await MediasoupFloor.start();
   await using janus = await JanusServer.start();
-  const client = new GateClient(server);
+  const [openOurs, openPaired] = [opener(server), opener(pair)];
   const rows = makeRows(janus !== undefined);
-  const openOurs = async (count: number) => {
-    const starts = (await server.mintAll(count)).map((token) => startRequest(token));
-    return () => drive(count, (index) => client.open(starts[index]!));
-  };
   setting.say('sessions: warming up');
   const warmUp = setting.pick(WARM_UP, 800);
   await (await openOurs(warmUp))();
+  await (await openPaired(2 * warmUp))();
   await mediasoup.rate(warmUp);
   await inRounds(setting, 'sessions', async (record) => {
-    const ours = await costOf(server.pid, count, await openOurs(count));
-    const bare = await costOf(mediasoup.pid, count, () => mediasoup.rate(count));
-    const theirs = janus && (await costOf(janus.pid, count, () => drive(count, () => JanusCall.open(janus.port))));
-    if (record) rows.record(ours, bare, theirs);
+    const ours = await costOf(server.pids, count, await openOurs(count));
+    const bare = await costOf([mediasoup.pid], count, () => mediasoup.rate(count));
+    const theirs = janus && (await costOf([janus.pid], count, () => drive(count, () => JanusCall.open(janus.port))));
+    const paired = await costOf(pair.pids, count, await openPaired(count));
+    if (record) rows.record({ ours, bare, theirs, paired });
   });
   return rows.all;
+}
+
+/** Mints first, which is not what is measured. */
+function opener(server: BenchServer): (count: number) => Promise<() => Promise<number>> {
+  const client = new GateClient(server);
+  return async (count) => {
+    const starts = (await server.mintAll(count)).map((token) => startRequest(token));
+    return () => drive(count, (index) => client.open(starts[index]!));
+  };
 }
 
 /** Sets calls up, a bounded number at a time, and ends each a little later; how many a second. */
@@ -68,13 +76,24 @@ async function drive(count: number, open: (index: number) => Promise<Call>): Pro
   return count / ((performance.now() - since) / 1000);
 }
 
-async function costOf(pid: number, count: number, run: () => Promise<number>): Promise<Cost> {
-  const before = cpuUsed(pid);
+async function costOf(pids: readonly number[], count: number, run: () => Promise<number>): Promise<Cost> {
+  const before = cpuUsedBy(pids);
   const ownBefore = process.cpuUsage();
   const perSecond = await run();
   const { user, system } = process.cpuUsage(ownBefore);
   await delay(SETTLE_MS);
-  return { perSecond, server: perPiece(before, cpuUsed(pid), count), client: (user + system) / 1000 / count };
+  return { perSecond, server: perPiece(before, cpuUsedBy(pids), count), client: (user + system) / 1000 / count };
+}
+
+const cpuUsedBy = (pids: readonly number[]): Usage =>
+  pids.map(cpuUsed).reduce((sum, used) => ({ own: sum.own + used.own, children: sum.children + used.children }));
+
+interface Round {
+  ours: Cost;
+  bare: Cost;
+  theirs: Cost | undefined;
+  /** Of two processes, and their workers. */
+  paired: Cost;
 }
 
 function makeRows(withJanus: boolean) {
@@ -82,25 +101,30 @@ function makeRows(withJanus: boolean) {
   const janus = { floorIs: withJanus ? 'Janus: echo test over its WebSocket' : JANUS_IS_MISSING };
   const rates = row('sessions set up and ended', '/s', { ...mediasoup, aim: '≥ 0.50' });
   const janusRates = row('sessions set up and ended', '/s', { ...janus, aim: '≥ 1.00' });
+  const pairRates = row('  by two processes on one port', '/s', { ...janus, aim: '≥ 1.00' });
   const cpu = row('CPU of a session', 'ms', mediasoup);
-  const janusCpu = row('CPU of a session', 'ms', { ...janus, aim: '≤ 1.20' });
   const node = row('  of it Node', 'ms', mediasoup);
   const worker = row('  of it the worker', 'ms', mediasoup);
+  const janusCpu = row('CPU of a session', 'ms', { ...janus, aim: '≤ 1.20' });
   const client = row('  beside it the client', 'ms', janus);
+  const pairCpu = row('  by two processes on one port', 'ms', { ...janus, aim: '≤ 1.20' });
   const put = ({ ours, floor }: Row, own: number, other?: number) => {
     ours.push(own);
     if (other !== undefined) floor.push(other);
   };
   return {
-    all: [rates, janusRates, cpu, node, worker, janusCpu, client],
-    record(own: Cost, bare: Cost, theirs: Cost | undefined) {
-      put(rates, own.perSecond, bare.perSecond);
-      put(janusRates, own.perSecond, theirs?.perSecond);
-      put(cpu, total(own.server), total(bare.server));
-      put(node, own.server.own, bare.server.own);
-      put(worker, own.server.children, bare.server.children);
-      put(janusCpu, total(own.server), theirs && total(theirs.server));
-      put(client, own.client, theirs?.client);
+    all: [rates, janusRates, pairRates, cpu, node, worker, janusCpu, client, pairCpu],
+    record({ ours, bare, theirs, paired }: Round) {
+      const theirCpu = theirs && total(theirs.server);
+      put(rates, ours.perSecond, bare.perSecond);
+      put(janusRates, ours.perSecond, theirs?.perSecond);
+      put(pairRates, paired.perSecond, theirs?.perSecond);
+      put(cpu, total(ours.server), total(bare.server));
+      put(node, ours.server.own, bare.server.own);
+      put(worker, ours.server.children, bare.server.children);
+      put(janusCpu, total(ours.server), theirCpu);
+      put(client, ours.client, theirs?.client);
+      put(pairCpu, total(paired.server), theirCpu);
     },
   };
 }
