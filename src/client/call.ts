@@ -208,12 +208,19 @@ export class Call extends Emitter<CallEvents> {
   async #answer(offerId: string, offer: string): Promise<void> {
     const peer = await this.#peerReady;
     if (this.#over) return;
-    const sdp = await peer.answer(offer, (kind) => sends(this.#wanted[kind]));
+    await peer.answer(
+      offer,
+      (kind) => sends(this.#wanted[kind]),
+      (sdp) => this.#tellAnswer(offerId, sdp),
+    );
+    this.#arrange();
+  }
+
+  #tellAnswer(offerId: string, sdp: string): void {
     if (this.#over) return;
     this.#signaling.send({ type: 'answer', offer_id: offerId, sdp });
     this.#mark('answered');
     this.#restarting = false;
-    this.#arrange();
     if (this.#wantedChanged) this.#sendWanted();
   }
 

@@ -33,20 +33,27 @@ export class Peer {
     this.#pc.oniceconnectionstatechange = () => this.#onIce();
   }
 
-  /** Applies an offer and returns the SDP of the answer; `sends` tells which kinds the caller wants to send. */
-  async answer(sdp: string, sends: (kind: Kind) => boolean): Promise<string> {
+  /**
+   * Applies an offer and has the SDP of the answer told; `sends` tells which kinds the caller wants to send. Resolves when
+   * both are applied.
+   */
+  async answer(sdp: string, sends: (kind: Kind) => boolean, tell: (answer: string) => void): Promise<void> {
     const first = !this.#pc.remoteDescription;
     await this.#pc.setRemoteDescription({ type: 'offer', sdp: first ? offerActive(sdp) : sdp });
     this.#sections = new Map(readSections(sdp).map((section) => [section.mid, section]));
-    for (const { transceiver, section } of this.#transceivers()) {
-      if (!section.canSend) continue;
-      // After the offer and not by addTrack before it: a section that offers simulcast would not be matched to the track.
-      await transceiver.sender.replaceTrack(this.#tracks.get(section.kind) ?? null);
+    const attached = this.#transceivers().flatMap(({ transceiver, section }) => {
+      if (!section.canSend) return [];
       transceiver.direction = directionOf(sends(section.kind), section.canReceive);
-    }
-    const answer = await this.#pc.createAnswer();
+      // After the offer and not by addTrack before it: a section that offers simulcast would not be matched to the track.
+      return transceiver.sender.replaceTrack(this.#tracks.get(section.kind) ?? null);
+    });
+    // Nothing here waits for the other: the browser does one after the other (webrtc-pc, section 4.4.1.2).
+    const [answer] = await Promise.all([this.#pc.createAnswer(), ...attached]);
+    const told = answer.sdp ?? '';
+    // The server makes itself ready meanwhile. Later it could send media before the browser expects any.
+    if (first) tell(told);
     await this.#pc.setLocalDescription(answer);
-    return answer.sdp ?? '';
+    if (!first) tell(told);
   }
 
   /** Sends this track from now on, or from the next answer when its kind has no section yet. */
