@@ -5,13 +5,14 @@ import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
 import { launchBrowser } from '../../test/support/browser.ts';
+import { opener, WARM_UP } from './drive.ts';
 import type { FirstMedia } from './first-media/page.ts';
 import { JANUS_IS_MISSING, JanusServer } from './janus/server.ts';
 import { type Row, row, type Setting } from './measure.ts';
 import { BenchServer, LASTING } from './server.ts';
 
 /** Calls of each kind that nobody counts, until the browser has compiled what it needs. */
-const WARM_UP = 3;
+const BROWSER_WARM_UP = 3;
 
 /** Between calls, so that the one before is over on both sides. */
 const PAUSE_MS = 150;
@@ -37,8 +38,10 @@ export async function benchFirstMedia(setting: Setting): Promise<Row[]> {
     const page = await browser.newPage();
     await page.goto(site.url);
     await page.evaluate(() => bench.openDevices());
+    setting.say('first media: warming up');
+    await (await opener(server)(setting.pick(WARM_UP, 800)))();
     setting.say(`first media: ${calls} calls each`);
-    for (let index = -WARM_UP; index < calls; index += 1) {
+    for (let index = -BROWSER_WARM_UP; index < calls; index += 1) {
       const ours = await callGate(page, server);
       const theirs = janus && (await page.evaluate((url) => bench.janus(url), janus.url));
       await delay(PAUSE_MS);

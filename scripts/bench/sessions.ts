@@ -1,27 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { GateClient, startRequest } from './gate-client.ts';
+import { drive, opener, WARM_UP } from './drive.ts';
 import { JanusCall } from './janus/client.ts';
 import { JANUS_IS_MISSING, JanusServer } from './janus/server.ts';
-import { inRounds, type Row, rate, row, type Setting } from './measure.ts';
+import { inRounds, type Row, row, type Setting } from './measure.ts';
 import { MediasoupFloor } from './mediasoup-floor.ts';
 import { cpuUsed, perPiece, total, type Usage } from './process-usage.ts';
 import { BenchServer } from './server.ts';
 
-const IN_FLIGHT = 64;
-
-/** Every session stands this long, so that all of it is there, in the worker too, when it is ended. */
-const HELD_MS = 100;
-
-/** V8 goes on to optimize for about as many; a process that has just started costs half as much again. */
-const WARM_UP = 12_000;
-
 /** What a server has begun when it answers, it finishes within this. */
 const SETTLE_MS = 300;
-
-interface Call {
-  closed: Promise<void>;
-  hangUp(): void;
-}
 
 interface Cost {
   perSecond: number;
@@ -52,28 +39,6 @@ export async function benchSessions(setting: Setting): Promise<Row[]> {
     if (record) rows.record({ ours, bare, theirs, paired });
   });
   return rows.all;
-}
-
-/** Mints first, which is not what is measured. */
-function opener(server: BenchServer): (count: number) => Promise<() => Promise<number>> {
-  const client = new GateClient(server);
-  return async (count) => {
-    const starts = (await server.mintAll(count)).map((token) => startRequest(token));
-    return () => drive(count, (index) => client.open(starts[index]!));
-  };
-}
-
-/** Sets calls up, a bounded number at a time, and ends each a little later; how many a second. */
-async function drive(count: number, open: (index: number) => Promise<Call>): Promise<number> {
-  const since = performance.now();
-  const ends: Promise<void>[] = [];
-  await rate(count, IN_FLIGHT, async (index) => {
-    const call = await open(index);
-    ends.push(call.closed);
-    setTimeout(() => call.hangUp(), HELD_MS);
-  });
-  await Promise.all(ends);
-  return count / ((performance.now() - since) / 1000);
 }
 
 async function costOf(pids: readonly number[], count: number, run: () => Promise<number>): Promise<Cost> {
