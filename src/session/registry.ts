@@ -55,7 +55,7 @@ export class SessionRegistry {
   /** Ends the sessions of the flows that end theirs; to be called whenever the directory may have changed. */
   endClosed(): void {
     for (const session of this.#sessions.values()) {
-      if (!session.over && this.#isClosed(session.endpoint)) this.#pace.run(() => session.end('flow_closed'));
+      if (this.#isClosed(session.endpoint)) session.endInTurn('flow_closed');
     }
   }
 
@@ -64,13 +64,13 @@ export class SessionRegistry {
     if (this.#closing !== undefined && this.#sessions.size === 0) this.#empty.resolve();
   }
 
-  /** Ends all sessions, before it returns, and waits until nothing of them is left. Idempotent. */
+  /** Ends all sessions and waits until nothing of them is left. Idempotent. */
   async close(reason: EndReason): Promise<void> {
     clearInterval(this.#timer);
     this.#unlisten();
     this.#closing ??= reason;
     if (this.#sessions.size === 0) return;
-    for (const session of this.#sessions.values()) session.end(this.#closing);
+    for (const session of this.#sessions.values()) session.endInTurn(this.#closing);
     await this.#empty.promise;
     // A session that was tired of waiting may be gone before its end is on its way to the store.
     await this.#pace.idle();

@@ -59,6 +59,7 @@ export class Session {
   /** The media side has taken over the place. */
   #opening = false;
   #sections = 0;
+  #due: EndReason | undefined;
 
   constructor(grant: SessionGrant, socket: ClientSocket, deps: SessionDeps) {
     this.lease = grant.lease;
@@ -116,7 +117,14 @@ export class Session {
 
   /** The only way out; whoever comes first gives the reason. */
   end(reason: EndReason): void {
-    this.dispatch({ type: 'stop', reason });
+    this.dispatch({ type: 'stop', reason: this.#due ?? reason });
+  }
+
+  /** Ends when it is its turn among many, for this reason even if its worker is lost before that. */
+  endInTurn(reason: EndReason): void {
+    if (this.over) return;
+    this.#due ??= reason;
+    this.#deps.pace.run(() => this.end(reason));
   }
 
   /** Events that arrive while effects run wait their turn, so that effects are carried out in order. */
@@ -183,7 +191,10 @@ export class Session {
         if (this.over) call.close();
         this.dispatch({ type: 'opened', offer: call.firstOffer });
       },
-      (cause) => this.dispatch({ type: 'open_failed', error: this.#known(cause) }),
+      (cause) => {
+        if (this.#due !== undefined) this.end(this.#due);
+        else this.dispatch({ type: 'open_failed', error: this.#known(cause) });
+      },
     );
   }
 

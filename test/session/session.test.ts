@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Endpoint } from '../../src/directory/directory.ts';
+import type { CallListener, MediaCall } from '../../src/media/media.ts';
 import type { ServerMessage } from '../../src/protocol/messages.ts';
 import { Pace } from '../../src/session/pace.ts';
 import { Session } from '../../src/session/session.ts';
@@ -18,41 +19,90 @@ const endpoint: Endpoint = {
   allowedOrigins: ['*'],
 };
 
-describe('a session that ends before it begins', () => {
-  it('gives back the place that was held for its call, and tells its end', async () => {
-    const told: (ServerMessage | number)[] = [];
-    const ended = Promise.withResolvers<string>();
-    let released = 0;
-    const session = new Session(
-      {
-        lease: { tokenId: 'ct_a', endpointId: 'ep_a', sessionId: 'sess_a' },
-        remainingMs: 60_000,
-        expiresAt: Date.now() + 60_000,
-        call: { endpoint, media: {} },
-        place: { release: () => released++ },
-        ticket: 'ticket',
-      },
-      { send: (message) => told.push(message), close: (code) => told.push(code) },
-      {
-        media: {
-          ready: true,
-          reserve: () => Promise.reject(new Error('nobody asks for a place')),
-          open: () => Promise.reject(new Error('nobody opens a call')),
-          close: async () => {},
+/** A session on a media side that opens a call, or none. */
+function makeSession(pace = new Pace()) {
+  const told: (ServerMessage | number)[] = [];
+  const ended = Promise.withResolvers<string>();
+  const opening = Promise.withResolvers<MediaCall>();
+  const held = { places: 1, listener: undefined as CallListener | undefined };
+  const session = new Session(
+    {
+      lease: { tokenId: 'ct_a', endpointId: 'ep_a', sessionId: 'sess_a' },
+      remainingMs: 60_000,
+      expiresAt: Date.now() + 60_000,
+      call: { endpoint, media: {} },
+      place: { release: () => held.places-- },
+      ticket: 'ticket',
+    },
+    { send: (message) => told.push(message), close: (code) => told.push(code) },
+    {
+      media: {
+        ready: true,
+        reserve: () => Promise.reject(new Error('nobody asks for a place')),
+        open: (_spec, _place, listener) => {
+          held.listener = listener;
+          return opening.promise;
         },
-        store: { releasePlace: async () => {} },
-        finish: async () => {},
-        deadlines: { answer: 1000, connect: 1000, reoffer: 1000, unreachable: 1000, settle: 1000 },
-        log: pino({ level: 'silent' }),
-        pace: new Pace(),
-        onLive: () => {},
-        onEnded: (_, reason) => ended.resolve(reason),
+        close: async () => {},
       },
-    );
-    session.end('flow_closed');
+      store: { releasePlace: async () => {} },
+      finish: async () => {},
+      deadlines: { answer: 1000, connect: 1000, reoffer: 1000, unreachable: 1000, settle: 1000 },
+      log: pino({ level: 'silent' }),
+      pace,
+      onLive: () => {},
+      onEnded: (_, reason) => ended.resolve(reason),
+    },
+  );
+  return { session, told, ended: ended.promise, held, opening };
+}
+
+it('a session that ends before it begins gives back the place that was held for its call, and tells its end', async () => {
+  const { session, told, ended, held } = makeSession();
+  session.end('flow_closed');
+  session.begin();
+  expect(await ended).toBe('flow_closed');
+  expect(held.places).toBe(0);
+  expect(told).toEqual([{ type: 'ended', reason: 'flow_closed' }, 1000]);
+});
+
+describe('a session that is to end among many keeps its reason', () => {
+  /** Others come first, so that its own turn is a later one. */
+  const busy = (): Pace => {
+    const pace = new Pace();
+    for (let task = 0; task < 100; task += 1) pace.run(() => {});
+    return pace;
+  };
+
+  it('when its worker is lost before its turn', async () => {
+    const { session, ended, held } = makeSession(busy());
     session.begin();
-    expect(await ended.promise).toBe('flow_closed');
-    expect(released).toBe(1);
-    expect(told).toEqual([{ type: 'ended', reason: 'flow_closed' }, 1000]);
+    session.endInTurn('server_shutdown');
+    expect(session.over).toBe(false);
+    held.listener?.ended('worker_lost');
+    expect(await ended).toBe('server_shutdown');
+  });
+
+  it('when its call cannot be opened before its turn', async () => {
+    const { session, ended, opening } = makeSession(busy());
+    session.begin();
+    session.endInTurn('server_shutdown');
+    opening.reject(new Error('the worker is gone'));
+    expect(await ended).toBe('server_shutdown');
+  });
+
+  it('unless the client hangs up first', async () => {
+    const { session, ended } = makeSession(busy());
+    session.begin();
+    session.endInTurn('server_shutdown');
+    session.receive({ type: 'hangup' });
+    expect(await ended).toBe('completed');
+  });
+
+  it('and ends without any of these', async () => {
+    const { session, ended } = makeSession(busy());
+    session.begin();
+    session.endInTurn('flow_closed');
+    expect(await ended).toBe('flow_closed');
   });
 });
