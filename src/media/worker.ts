@@ -4,6 +4,7 @@ import { Writable } from 'node:stream';
 import * as mediasoup from 'mediasoup';
 import type { Router, RouterRtpCodecCapability, WebRtcServer, Worker } from 'mediasoup/types';
 import type { Logger } from 'pino';
+import { joinWrites } from '../join-writes.ts';
 import { type BoundPorts, type ListenAddress, listenInfos } from './addresses.ts';
 import type { PortRange } from './ports.ts';
 
@@ -113,16 +114,15 @@ const withoutSignalHandlers = <T>(make: () => T): T => {
 /** The descriptor that mediasoup writes its requests to. */
 const REQUESTS_FD = 3;
 
-/**
- * Lets what mediasoup tells a worker in one event-loop turn leave in one write: under load the writes cost more than the
- * requests do. The worker reads a stream of messages, and their order stays. mediasoup spawns the worker synchronously.
- */
+const REQUESTS_OF_A_WRITE = 64;
+
+/** mediasoup spawns the worker synchronously; the worker reads a stream of messages. */
 const withJoinedWrites = <T>(make: () => T): T => {
   const onSpawn = (message: unknown) => {
     const { process: child } = message as { process: ChildProcess };
     child.once('spawn', () => {
       const requests = child.stdio[REQUESTS_FD];
-      if (requests instanceof Writable) joinWrites(requests);
+      if (requests instanceof Writable) joinWrites(requests, REQUESTS_OF_A_WRITE);
     });
   };
   subscribe('child_process', onSpawn);
@@ -131,21 +131,4 @@ const withJoinedWrites = <T>(make: () => T): T => {
   } finally {
     unsubscribe('child_process', onSpawn);
   }
-};
-
-const joinWrites = (stream: Writable): void => {
-  const write = stream.write.bind(stream) as (chunk: unknown, encoding: BufferEncoding) => boolean;
-  let corked = false;
-  const flush = () => {
-    corked = false;
-    stream.uncork();
-  };
-  stream.write = (chunk: unknown, encoding: unknown) => {
-    if (!corked) {
-      corked = true;
-      stream.cork();
-      setImmediate(flush);
-    }
-    return write(chunk, encoding as BufferEncoding);
-  };
 };

@@ -1,4 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { joinWrites } from '../../join-writes.ts';
 import { type HostPort, parseRedisUrl, type RedisTarget } from './url.ts';
 
 export type RedisClient = Redis | Cluster;
@@ -41,7 +42,9 @@ export function createRedis(url: string, log: StoreLog): RedisClient {
   const { username, password } = target;
   const auth = { ...(username && { username }), ...(password && { password }) };
   const client =
-    target.kind === 'cluster' ? clusterOf(target.nodes, auth) : joinWrites(comeBack(new Redis(singleOf(target, auth))));
+    target.kind === 'cluster'
+      ? clusterOf(target.nodes, auth)
+      : withJoinedWrites(comeBack(new Redis(singleOf(target, auth))));
   // Told once an outage, not once a reconnect. Only a code is told: some servers repeat their input in an error.
   let told = false;
   client.on('error', (error: Error) => {
@@ -72,32 +75,12 @@ function comeBack(client: Redis): Redis {
   return client;
 }
 
+/** Redis works on these while the next ones are written. */
 const COMMANDS_OF_A_WRITE = 8;
 
-/**
- * Lets the commands of one event-loop turn leave a few at a time: under load a write costs more than a command does. What is
- * sent, and in which order, stays the same; ioredis's own pipelining would not recover from a NOSCRIPT.
- */
-function joinWrites(client: Redis): Redis {
-  const send = client.sendCommand.bind(client);
-  let corked: Redis['stream'] | undefined;
-  let held = 0;
-  const flush = () => {
-    corked?.uncork();
-    corked = undefined;
-    held = 0;
-  };
-  client.sendCommand = (command, stream) => {
-    if (corked === undefined && client.stream) {
-      corked = client.stream;
-      corked.cork();
-      setImmediate(flush);
-    }
-    const reply = send(command, stream);
-    // Redis can work on these while the next ones are written.
-    if (++held >= COMMANDS_OF_A_WRITE) flush();
-    return reply;
-  };
+/** ioredis's own pipelining would not recover from a NOSCRIPT. */
+function withJoinedWrites(client: Redis): Redis {
+  client.on('connect', () => joinWrites(client.stream, COMMANDS_OF_A_WRITE));
   return client;
 }
 

@@ -1,0 +1,28 @@
+import type { Writable } from 'node:stream';
+
+/**
+ * Lets the writes of one event-loop turn leave joined, `atMost` in one: under load each costs more than what it carries. With
+ * many, the reader works on the first while the next are written. What is written, and in which order, stays the same.
+ */
+export function joinWrites(stream: Writable, atMost: number): void {
+  const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
+  let held = 0;
+  let due = false;
+  const leave = () => {
+    if (held > 0) stream.uncork();
+    held = 0;
+  };
+  const turn = () => {
+    due = false;
+    leave();
+  };
+  stream.write = (chunk: unknown, ...rest: unknown[]): boolean => {
+    if (!due) setImmediate(turn);
+    due = true;
+    if (held === 0) stream.cork();
+    held += 1;
+    const more = write(chunk, ...rest);
+    if (held >= atMost) leave();
+    return more;
+  };
+}
