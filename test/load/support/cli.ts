@@ -30,7 +30,7 @@ export class Command {
       cwd: ROOT,
       env: { PATH, HOME },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 60_000,
+      timeout: 90_000,
       killSignal: 'SIGKILL',
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#stdout += text));

@@ -14,14 +14,14 @@ const SESSIONS = 500;
 const SPEED = 10;
 /** How often two samples of one distribution would be told apart by chance. */
 const ALPHA = 0.01;
-const MEAN_GAP_MS = 240;
-/** Replayed they stay far below the 25 s in which a session without media must connect. */
-const MEDIAN_DURATION_MS = 15_000;
+const MEAN_GAP_MS = 90;
+const MEDIAN_DURATION_MS = 4500;
 const DURATION_SIGMA = 0.7;
-const LONGEST_MS = 90_000;
+/** A session without media must connect within 25 s. */
+const LONGEST_MS = 15_000;
 
-/** Poisson arrivals of log-normal durations, as calls have them. */
-function recordedTrace(random: () => number): string {
+/** Calls of most of a minute, with Poisson arrivals and log-normal durations as calls have them. */
+function calls(random: () => number): string {
   let at = Date.parse('2026-05-04T09:00:00Z');
   const lines = Array.from({ length: SESSIONS }, (): TraceLine => {
     at += -Math.log(1 - random()) * MEAN_GAP_MS;
@@ -42,7 +42,7 @@ function recordedTrace(random: () => number): string {
 /** Where offers are later than this, the machine had no time for the run and would be compared itself: it is run again. */
 const CALM_MS = 250;
 const MOST_RUNS = 3;
-/** Single gaps are 24 ms when they are replayed, which a busy machine blurs; ten together are not. */
+/** Single gaps are 9 ms when they are replayed, which a busy machine blurs; ten together are not. */
 const ARRIVALS_A_SPAN = 10;
 
 interface Samples {
@@ -75,17 +75,17 @@ const judge = (a: readonly number[], b: readonly number[]): number =>
   distance(a, b) / criticalDistance(a.length, b.length, ALPHA);
 
 /** Replays a trace against a server that records another; tells how late its offers were, at p95. */
-async function replay(original: string, again: string): Promise<{ replayed: Arrival[]; offerMs: number }> {
+async function replay(trace: string, again: string, speed: number): Promise<{ replayed: Arrival[]; offerMs: number }> {
   const server = await TestServer.start({ config: { trace: again } });
   const target = at({ urls: [server.running.url], apiKey: server.apiKey });
-  const { report: run } = await report('replay', original, ...target, '--speed', String(SPEED)).finally(() =>
+  const { report: run } = await report('replay', trace, ...target, '--speed', String(speed)).finally(() =>
     server.stop(),
   );
   expect(run.sessions).toMatchObject({ arrived: SESSIONS, offered: SESSIONS, ended: SESSIONS, failed: 0 });
   return { replayed: await readSessions(again), offerMs: run.timings.offer.p95 };
 }
 
-describe('a recorded trace of 500 sessions', { timeout: 120_000 }, () => {
+describe('500 sessions that a server has recorded', { timeout: 120_000 }, () => {
   let folder: string;
   let recorded: Arrival[];
   let replayed: Arrival[] = [];
@@ -93,23 +93,24 @@ describe('a recorded trace of 500 sessions', { timeout: 120_000 }, () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'callgate-replay-'));
-    const original = join(folder, 'original.jsonl');
-    await writeFile(original, recordedTrace(seededRandom(4, 0)));
-    recorded = await readSessions(original);
+    const plan = join(folder, 'plan.jsonl');
+    await writeFile(plan, calls(seededRandom(4, 0)));
+    const record = join(folder, 'recorded.jsonl');
+    ({ replayed: recorded } = await replay(plan, record, 1));
     for (let run = 1; run <= MOST_RUNS && offerMs > CALM_MS; run++) {
-      ({ replayed, offerMs } = await replay(original, join(folder, `${run}.jsonl`)));
+      ({ replayed, offerMs } = await replay(record, join(folder, `${run}.jsonl`), SPEED));
     }
   }, 240_000);
   afterAll(() => rm(folder, { recursive: true }));
 
-  it('is recorded again whole when it is replayed', () => {
+  it('are recorded again whole when they are replayed', () => {
     expect(replayed).toHaveLength(SESSIONS);
     const kinds = (arrivals: readonly Arrival[]) =>
       arrivals.map(({ endpointId, media, ending }) => `${endpointId} ${media} ${ending}`);
     expect(kinds(replayed)).toEqual(kinds(recorded));
   });
 
-  it('replayed at 10 times speed reproduces the distributions of its arrivals and durations', () => {
+  it('replayed at 10 times speed reproduce the distributions of their arrivals and durations', () => {
     const apart = compare(samplesOf(recorded), samplesOf(replayed, SPEED));
     expect(Math.max(...Object.values(apart)), JSON.stringify({ ...apart, offerMs })).toBeLessThan(1);
   });
