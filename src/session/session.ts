@@ -59,6 +59,7 @@ export class Session {
   /** The media side has taken over the place. */
   #opening = false;
   #sections = 0;
+  /** Why it ends when it is its turn. */
   #due: EndReason | undefined;
 
   constructor(grant: SessionGrant, socket: ClientSocket, deps: SessionDeps) {
@@ -122,8 +123,8 @@ export class Session {
 
   /** Ends when it is its turn among many, for this reason even if its worker is lost before that. */
   endInTurn(reason: EndReason): void {
-    if (this.over) return;
-    this.#due ??= reason;
+    if (this.over || this.#due !== undefined) return;
+    this.#due = reason;
     this.#deps.pace.run(() => this.end(reason));
   }
 
