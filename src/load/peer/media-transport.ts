@@ -50,8 +50,9 @@ let ownCertificate: Promise<OwnCertificate> | undefined;
 
 /**
  * Transport of one client: DTLS by werift, between an ICE agent and SRTP of our own. werift's RTCPeerConnection offers nothing
- * to packets of SSRCs that the offer did not declare. Its ICE asks a public STUN server first and paces itself by 20 ms, within
- * which the server's first ClientHello comes, is lost and costs 100 ms. Its SRTP takes several times as long.
+ * to packets of SSRCs that the offer did not declare. Its ICE asks a public STUN server first (one query without an answer
+ * holds the SDP answer back for 5 s) and paces itself by 20 ms, within which the server's first ClientHello comes, is lost and
+ * costs 100 ms. Its SRTP takes several times as long.
  */
 export class MediaTransport {
   /** Takes every SRTP packet that comes in, from the moment there are keys. */
