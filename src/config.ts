@@ -146,6 +146,11 @@ function contradictions({ http, redis_url, tenants, tokens }: Config, demo: bool
       'REDIS_URL must name the Redis that the processes on one port share (`http.reuse_port`), or no other process would know a token; a process that is alone needs no `http.reuse_port`',
     );
   }
+  if (http.reuse_port && http.port === 0) {
+    mistakes.push(
+      'PORT must be a port of its own where processes share it (`http.reuse_port`): 0 gives each another one',
+    );
+  }
   return mistakes;
 }
 

@@ -43,7 +43,13 @@ const listenOnFirst = async (server: Server, host: string, ports: readonly numbe
       await once(server, 'listening');
       return server.address() as AddressInfo;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || port === ports.at(-1)) throw error;
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== 'EADDRINUSE') throw error;
+      if (port === ports.at(-1)) {
+        throw new Error(`no port for /metrics (${message}); set another http.metrics_port, or leave it out`, {
+          cause: error,
+        });
+      }
     }
   }
   throw new Error('no port to listen on was given');

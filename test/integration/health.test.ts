@@ -53,6 +53,13 @@ describe('health', () => {
 });
 
 describe('metrics', () => {
+  it('have a port that the refusal to start names when it is taken', async () => {
+    const metrics_port = Number(new URL(server.running.metricsUrl).port);
+    await expect(TestServer.start({ config: { http: { metrics_port } } })).rejects.toThrow(
+      /EADDRINUSE.*http\.metrics_port/,
+    );
+  });
+
   it('are on a listener of loopback alone, with nothing else on it', async () => {
     expect((await get('/metrics')).status).toBe(404);
     const { hostname, origin } = new URL(server.running.metricsUrl);
