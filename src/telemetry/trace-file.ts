@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Logger } from 'pino';
 
 /** Lines of this long go out in one write. */
@@ -21,6 +21,8 @@ export class TraceFile {
   readonly #log: TraceFileOptions['log'];
   readonly #onDropped: TraceFileOptions['onDropped'];
   #file: FileHandle;
+  /** What the next line written begins with. */
+  #lead: string;
   #waiting: string[] = [];
   /** What is being written: a line that a full disk cut is written to its end before any other. */
   #batch = { lines: 0, rest: Buffer.alloc(0) };
@@ -39,9 +41,10 @@ export class TraceFile {
     }
   }
 
-  private constructor(path: string, file: FileHandle, { log, onDropped }: TraceFileOptions) {
+  private constructor(path: string, { file, lead }: Opened, { log, onDropped }: TraceFileOptions) {
     this.#path = path;
     this.#file = file;
+    this.#lead = lead;
     this.#log = log;
     this.#onDropped = onDropped;
   }
@@ -107,8 +110,10 @@ export class TraceFile {
   async #writeAll(): Promise<void> {
     if (this.#batch.lines === 0) {
       if (this.#reopening) await this.#openAgain();
-      this.#batch = { lines: this.#waiting.length, rest: Buffer.from(this.#waiting.join('')) };
+      if (this.#waiting.length === 0) return;
+      this.#batch = { lines: this.#waiting.length, rest: Buffer.from(this.#lead + this.#waiting.join('')) };
       this.#waiting = [];
+      this.#lead = '';
     }
     while (this.#batch.rest.length > 0) {
       const { bytesWritten } = await this.#file.write(this.#batch.rest);
@@ -121,7 +126,7 @@ export class TraceFile {
     this.#reopening = false;
     const old = this.#file;
     try {
-      this.#file = await openForAppending(this.#path);
+      ({ file: this.#file, lead: this.#lead } = await openForAppending(this.#path));
     } catch (error) {
       return this.#warn(`it cannot be opened again (${codeOf(error)}); the old file is kept`);
     }
@@ -141,6 +146,23 @@ export class TraceFile {
   }
 }
 
-const openForAppending = (path: string): Promise<FileHandle> => open(path, 'a', 0o600);
+interface Opened {
+  file: FileHandle;
+  lead: string;
+}
+
+async function openForAppending(path: string): Promise<Opened> {
+  const lead = (await endsInMidLine(path)) ? '\n' : '';
+  return { file: await open(path, 'a', 0o600), lead };
+}
+
+/** Whether the last line has no end: a process was killed while it wrote it. Of a file that it may not read, nobody knows. */
+async function endsInMidLine(path: string): Promise<boolean> {
+  const there = await stat(path).catch(() => undefined);
+  if (!there?.isFile() || there.size === 0) return false;
+  const file = await open(path).catch(() => undefined);
+  const last = await file?.read({ buffer: Buffer.alloc(1), position: there.size - 1 }).finally(() => file.close());
+  return last?.buffer.toString() !== '\n';
+}
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync, readSync, renameSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, readSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { TraceFile } from '../../src/telemetry/trace-file.ts';
 
@@ -37,6 +37,29 @@ it('keeps what is in the file, and makes a new one for its owner alone', async (
   await second.file.close();
   expect(lines(path)).toEqual(['1', '2']);
   expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+it('goes on in a new line where the last one was cut, and only there', async () => {
+  const path = join(folder, 'cut.jsonl');
+  writeFileSync(path, '1\n{"at":"20');
+  for (const line of ['2\n', '3\n']) {
+    const { file } = await opened(path);
+    file.append(line);
+    await file.close();
+  }
+  expect(readFileSync(path, 'utf8')).toBe('1\n{"at":"20\n2\n3\n');
+});
+
+it('goes on in a new line of a file that took its place, also when there was nothing to write at first', async () => {
+  const path = join(folder, 'replaced.jsonl');
+  const { file } = await opened(path);
+  renameSync(path, `${path}.1`);
+  writeFileSync(path, 'cut');
+  file.reopen();
+  await delay(50);
+  file.append('1\n');
+  await expect.poll(() => readFileSync(path, 'utf8')).toBe('cut\n1\n');
+  expect(readFileSync(`${path}.1`, 'utf8')).toBe('');
 });
 
 it('writes without being closed', async () => {
