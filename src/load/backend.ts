@@ -10,6 +10,7 @@ export interface Minted {
 
 export interface MintWish {
   endpointId: string;
+  ttlSeconds?: number;
   maxDurationSeconds?: number;
 }
 
@@ -42,8 +43,12 @@ export class Backend {
   }
 
   /** @throws {Failure} with the code of the problem, `http_<status>`, `unreachable` or `timeout` */
-  async mint({ endpointId, maxDurationSeconds }: MintWish): Promise<Minted> {
-    const body = JSON.stringify({ endpoint_id: endpointId, max_duration_seconds: maxDurationSeconds });
+  async mint({ endpointId, ttlSeconds, maxDurationSeconds }: MintWish): Promise<Minted> {
+    const body = JSON.stringify({
+      endpoint_id: endpointId,
+      ttl_seconds: ttlSeconds,
+      max_duration_seconds: maxDurationSeconds,
+    });
     const answer = await this.#send('POST', '', body);
     const minted = parse(answer.text);
     if (answer.status !== 201) throw new Failure(problemCode(answer.status, minted));

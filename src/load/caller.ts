@@ -41,10 +41,16 @@ const DRAIN_MS = 100;
 const FIRST_PACKET_MS = 5000;
 /** A peer that takes longer to close is left behind. */
 const CLOSE_WITHIN_MS = 2000;
-/** A token that was used, or is past its time by now. */
-const REFUSALS: ReadonlySet<string> = new Set(['token_used', 'token_expired']);
+/** Media that comes back all the time and then not for so long has stopped. */
+const SILENCE_MS = 2000;
+/** What the store says of a token that had its session; `token_expired` may be said without asking it. */
+const REFUSALS: ReadonlySet<string> = new Set(['token_used', 'token_revoked']);
+/** The longest that a token can be presented: to be refused after its session for that session, and not for its age. */
+const REUSE_TTL_SECONDS = 600;
 /** The server says that there is media to come: its sections send. */
 const SENDS_MEDIA = /^a=send(recv|only)\r?$/m;
+/** What the client sends comes back on the same section, as from an echo. */
+const SENDS_BACK = /^a=sendrecv\r?$/m;
 
 /** One simulated session, from its scheduled arrival to what became of it. */
 export class Caller {
@@ -89,6 +95,7 @@ export class Caller {
     } finally {
       await this.#leave();
     }
+    if (this.#deps.habits.reuse && !this.#aborted) this.#outcome.reuse ??= 'not_presented';
     return this.#outcome;
   }
 
@@ -109,6 +116,7 @@ export class Caller {
     const { endpointId, media, ending, durationMs } = this.#arrival;
     const wish = {
       endpointId,
+      ...(this.#deps.habits.reuse && { ttlSeconds: REUSE_TTL_SECONDS }),
       ...(ending === 'expiry' && { maxDurationSeconds: Math.ceil(durationMs / 1000) }),
     };
     const { id, token } = await this.#within(this.#backend.mint(wish));
@@ -120,7 +128,7 @@ export class Caller {
     const offeredMs = this.#mark('offer');
     this.#endsMs = (ending === 'expiry' ? offeredMs : this.#arrival.atMs) + durationMs;
     if (this.#peer && this.#media !== 'none') await this.#connect(await this.#peer, offer);
-    await this.#hold();
+    await this.#hold(SENDS_BACK.test(offer.sdp));
     await this.#end(id);
     if (this.#raced) await this.#within(this.#raced);
     if (this.#deps.habits.reuse) await this.#presentAgain(start);
@@ -139,7 +147,8 @@ export class Caller {
 
   async #judge(race: Race): Promise<void> {
     const { winners, oddity } = await race.result();
-    if (this.#aborted) return;
+    // An abort has everyone leave; what was won twice before that counts.
+    if (this.#aborted && winners < 2) return;
     this.#outcome.winners = winners;
     if (winners === 0) this.#call.fail(oddity ?? 'no_winner');
     else if (oddity !== undefined) this.#blame(`loser_${oddity}`);
@@ -157,10 +166,13 @@ export class Caller {
     if (this.#outcome.timings.first_packet === undefined && !cutShort) this.#blame('no_media');
   }
 
-  async #hold(): Promise<void> {
+  async #hold(comesBack: boolean): Promise<void> {
     if (this.#deps.random() < this.#deps.habits.churn) await this.#breakAndResume();
     await this.#pauseUntil(this.#endsMs - DRAIN_MS);
-    (await this.#peer)?.stopSending();
+    const peer = await this.#peer;
+    const flowed = this.#outcome.timings.first_packet !== undefined;
+    if (peer && comesBack && flowed && !this.#call.end && peer.silentMs > SILENCE_MS) this.#blame('media_stopped');
+    peer?.stopSending();
     await this.#pauseUntil(this.#endsMs);
   }
 

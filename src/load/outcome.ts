@@ -31,8 +31,8 @@ export interface Outcome {
   lateMs: number;
   /** How many of several presenters got an offer for the one token. */
   winners?: number;
-  /** Whether the token, presented again after its session, was refused or taken. */
-  reuse?: 'refused' | 'taken';
+  /** Whether the token, presented again after its session, was refused or taken, or could not be presented. */
+  reuse?: 'refused' | 'taken' | 'not_presented';
   /** Whether its socket was killed, and whether the session was resumed after it. */
   churn?: 'killed' | 'resumed';
 }

@@ -126,12 +126,13 @@ function tally(
 /** What was tried against the promise that a token makes one call. */
 function oneCall({ race, reuse, churn }: Report): Html | undefined {
   if (!race && !reuse && !churn) return undefined;
-  const kept = (race?.severalWinners ?? 0) + (race?.noWinner ?? 0) + (race?.notHeld ?? 0) + (reuse?.taken ?? 0) === 0;
+  const races = (race?.severalWinners ?? 0) + (race?.noWinner ?? 0) + (race?.notHeld ?? 0);
+  const kept = races + (reuse?.taken ?? 0) + (reuse?.notPresented ?? 0) === 0;
   return html`<section><h2>One token, one call</h2>
 ${(race || reuse) && html`<p class="stamp ${kept ? 'kept' : 'broken'}">${kept ? 'Kept' : 'Broken'}</p>`}
 <dl class="figures">
 ${race && html`<dt>clients for each token</dt><dd>${count(race.contenders)}</dd><dt>one winner</dt><dd>${count(race.oneWinner)}</dd>${bad('no winner', race.noWinner)}${bad('several winners', race.severalWinners)}${bad('not held', race.notHeld)}`}
-${reuse && html`<dt>presented again</dt><dd>${count(reuse.presented)}</dd>${bad('taken again', reuse.taken)}`}
+${reuse && html`<dt>presented again</dt><dd>${count(reuse.presented)}</dd>${bad('taken again', reuse.taken)}${bad('not presented again', reuse.notPresented)}`}
 ${churn && html`<dt>sockets killed</dt><dd>${count(churn.killed)}</dd><dt>sessions resumed</dt><dd>${count(churn.resumed)}</dd>`}
 </dl></section>`;
 }

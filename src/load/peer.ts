@@ -9,6 +9,8 @@ export interface Peer {
   /** Resolves with the first RTP packet that came in; never for a peer without media. Never rejects. */
   readonly firstPacket: Promise<void>;
   packets(): Packets;
+  /** Milliseconds since the last packet came in; meaningless before the first. */
+  readonly silentMs: number;
   /** Stops sending, so that what is under way can still come back before `close`. */
   stopSending(): void;
   close(): Promise<void>;

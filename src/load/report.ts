@@ -46,8 +46,8 @@ export interface Report {
   /** Tokens presented by several clients at once: with one winner, with none, with several; and those of which
    * some client could not present it. */
   race?: { contenders: number; oneWinner: number; noWinner: number; severalWinners: number; notHeld: number };
-  /** Tokens presented again after their session: how many, and how many of these were taken. */
-  reuse?: { presented: number; taken: number };
+  /** Tokens presented again after their session: how many, how many of these were taken, and for how many it could not be done. */
+  reuse?: { presented: number; taken: number; notPresented: number };
   /** Sockets killed, and sessions that were resumed after it. */
   churn?: { killed: number; resumed: number };
   series: Second[];

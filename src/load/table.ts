@@ -56,7 +56,12 @@ function facts({ sessions, packets, errors, endReasons, race, reuse, churn }: Re
         `${race.contenders} clients per token; one winner ${count(race.oneWinner)}, none ${count(race.noWinner)}, ` +
           `several ${count(race.severalWinners)}, not held ${count(race.notHeld)}`,
     ],
-    ['reuse', reuse && `presented again ${count(reuse.presented)}, taken ${count(reuse.taken)}`],
+    [
+      'reuse',
+      reuse &&
+        `presented again ${count(reuse.presented)}, taken ${count(reuse.taken)}, ` +
+          `not presented ${count(reuse.notPresented)}`,
+    ],
     ['churn', churn && `sockets killed ${count(churn.killed)}, resumed ${count(churn.resumed)}`],
   ];
   return said.flatMap(([name, text]) => (text ? [[name, text] as [string, string]] : []));

@@ -70,9 +70,13 @@ function raceOf(contenders: number, outcomes: readonly Outcome[]): Required<Repo
 }
 
 function reuseOf(outcomes: readonly Outcome[]): Pick<Report, 'reuse'> {
-  const presented = outcomes.flatMap(({ reuse }) => reuse ?? []);
-  if (presented.length === 0) return {};
-  return { reuse: { presented: presented.length, taken: presented.filter((fate) => fate === 'taken').length } };
+  const {
+    refused = 0,
+    taken = 0,
+    not_presented: notPresented = 0,
+  } = countEach(outcomes.flatMap(({ reuse }) => reuse ?? []));
+  const presented = refused + taken;
+  return presented + notPresented === 0 ? {} : { reuse: { presented, taken, notPresented } };
 }
 
 function churnOf(outcomes: readonly Outcome[]): Pick<Report, 'churn'> {

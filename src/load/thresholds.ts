@@ -61,9 +61,17 @@ export function failuresOf(report: Report, thresholds: readonly Threshold[]): st
     ...(reuse && reuse.taken > 0
       ? [`${reuse.taken} of ${reuse.presented} tokens were taken again after their session`]
       : []),
-    ...(sessions.arrived > 0 && sessions.offered === 0 ? ['no session got an offer'] : []),
+    ...(reuse && reuse.notPresented > 0 ? [`${reuse.notPresented} tokens could not be presented again`] : []),
+    ...nothingWorked(sessions),
     ...thresholds.flatMap((threshold) => failureOf(report, threshold)),
   ];
+}
+
+/** Percentiles are of those that got through, so that without these a run of which nothing came would pass. */
+function nothingWorked({ arrived, offered, failed }: Report['sessions']): string[] {
+  if (arrived === 0) return [];
+  if (offered === 0) return ['no session got an offer'];
+  return failed === arrived ? ['every session failed'] : [];
 }
 
 function failureOf(report: Report, { expression, measure, exceeds }: Threshold): string[] {

@@ -56,6 +56,13 @@ describe('a faulty server is found out when it', () => {
     expect(report.failures).toEqual(['10 of 10 tokens were taken again after their session']);
   });
 
+  it('says of a used token something else', async () => {
+    const { code, report } = await loadFaulty({ refusal: 'token_expired' }, '--reuse');
+    expect(code).toBe(1);
+    expect(report.reuse).toEqual({ presented: 0, taken: 0, notPresented: 10 });
+    expect(report.errors).toEqual({ reuse_token_expired: 10 });
+  });
+
   it('ends sessions late', async () => {
     const { code, report } = await loadFaulty({ endsLateMs: 1000 }, '--fail', 'end.p50>900');
     expect(code).toBe(1);
@@ -66,6 +73,7 @@ describe('a faulty server is found out when it', () => {
   it('ends sessions early', async () => {
     const { report } = await loadFaulty({ endsAfterMs: 100 }, '--duration', '1s');
     expect(report.errors).toEqual({ ended_early: 10 });
+    expect(report.failures).toEqual(['every session failed']);
   });
 
   it('refuses upgrades', async () => {
@@ -98,6 +106,17 @@ describe('a faulty server is found out when it', () => {
     const { report } = await loadFaulty({ mints: { status: 502, after: 6 } });
     expect(report.errors).toEqual({ http_502: 5 });
     expect(report.sessions).toMatchObject({ arrived: 10, offered: 5, failed: 5 });
+  });
+
+  it('sends no more media after a while', async () => {
+    const server = own(await TestServer.start());
+    const path = own(await LossyPath.start(server, 20));
+    const media = ['--media', 'audio', '--sessions', '2', '--duration', '5s', '--endpoint', 'ep_audio'];
+    const running = report('load', ...at(path), ...SHORT, ...media);
+    await expect.poll(() => path.dropped, { timeout: 20_000 }).toBeGreaterThan(2);
+    path.losesAll = true;
+    const { code, report: shown } = await running;
+    expect({ code, errors: shown.errors }).toEqual({ code: 1, errors: { media_stopped: 2 } });
   });
 
   it('loses 5% of the packets', async () => {

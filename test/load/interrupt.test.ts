@@ -59,9 +59,15 @@ const interrupted = async (faults: Faults, ...options: string[]): Promise<Report
 it('sessions that do not end are left behind after a while, and races that nobody decides', {
   timeout: 60_000,
 }, async () => {
-  const [deaf, race] = await Promise.all([interrupted({ deaf: true }), interrupted({ abandons: true }, '--race', '2')]);
+  const [deaf, race, several] = await Promise.all([
+    interrupted({ deaf: true }),
+    interrupted({ abandons: true }, '--race', '2'),
+    interrupted({ winners: 2, mutesLosers: true }, '--race', '3'),
+  ]);
   expect(deaf.errors).toEqual({ interrupted: deaf.sessions.arrived });
   // Had the losers waited for their last word, each race would have had its winner.
   expect(race.errors).toEqual({ socket_closed_1011: race.sessions.arrived });
   expect(race.race).toMatchObject({ oneWinner: 0, noWinner: 0, notHeld: race.sessions.arrived });
+  // What was seen before counts all the same.
+  expect(several.race).toMatchObject({ severalWinners: several.sessions.arrived, notHeld: 0 });
 });

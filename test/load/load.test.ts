@@ -66,7 +66,7 @@ describe('callgate load', () => {
     const { code, report } = await load('--reuse', '--sessions', '5');
     expect({ code, reuse: report.reuse, errors: report.errors }).toEqual({
       code: 0,
-      reuse: { presented: 5, taken: 0 },
+      reuse: { presented: 5, taken: 0, notPresented: 0 },
       errors: {},
     });
   });

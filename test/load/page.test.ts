@@ -77,7 +77,7 @@ describe('the page of a report', { timeout: 30_000 }, () => {
   });
 
   it('tells all of the report', async () => {
-    const { page } = await show(sampleReport(90, { reuse: { presented: 1781, taken: 0 } }));
+    const { page } = await show(sampleReport(90, { reuse: { presented: 1781, taken: 0, notPresented: 0 } }));
     expect(await text(page, '.state, h1, h2')).toEqual([
       'callgate',
       'Passed',
@@ -110,7 +110,7 @@ describe('the page of a report', { timeout: 30_000 }, () => {
       'completed 1,702 expired 61 revoked 12 client_lost 6',
       'timeout 11 unavailable 6 http_503 2',
       'Kept clients for each token 3 one winner 1,800 no winner 0 several winners 0 not held 0',
-      'presented again 1,781 taken again 0 sockets killed 96 sessions resumed 0',
+      'presented again 1,781 taken again 0 not presented again 0 sockets killed 96 sessions resumed 0',
     ]) {
       expect(facts).toContain(fact);
     }

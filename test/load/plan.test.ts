@@ -54,6 +54,14 @@ describe('a replay', () => {
     expect(second).toEqual({ ...recorded[1], atMs: 400, durationMs: 250 });
   });
 
+  it.each(['silence', 'unconnected'] as const)(
+    'leaves an end by %s to the server where its time is not cut short',
+    (ending) => {
+      const ends = (speed: number) => planReplay([arrival({ durationMs: 2000, ending })], { speed })[0]?.durationMs;
+      expect([ends(0.5), ends(1), ends(4)]).toEqual([5000, 3000, 500]);
+    },
+  );
+
   it('takes another endpoint and other media instead', () => {
     const changed = planReplay(recorded, { speed: 1, endpointId: 'ep_c', media: 'audio+video' });
     expect(changed.map(({ endpointId, media }) => [endpointId, media])).toEqual(Array(2).fill(['ep_c', 'audio+video']));

@@ -13,7 +13,12 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'callgate-replay-'));
-  server = await TestServer.start({ config: { trace: join(folder, 'again.jsonl') } });
+  server = await TestServer.start({
+    config: {
+      trace: join(folder, 'again.jsonl'),
+      session: { answer_timeout_ms: 1500, connect_timeout_ms: 2500 },
+    },
+  });
   target = { urls: [server.running.url], apiKey: server.apiKey };
 });
 afterAll(async () => {
@@ -45,14 +50,14 @@ describe('callgate replay', () => {
       line(0, { end_reason: 'expired', duration_ms: 2004 }),
       line(1, { end_reason: 'revoked' }),
       line(1, { end_reason: 'client_lost' }),
-      line(1, { end_reason: 'connect_timeout' }),
-      line(2, { end_reason: 'answer_timeout' }),
+      line(1, { end_reason: 'connect_timeout', duration_ms: 2510 }),
+      line(2, { end_reason: 'answer_timeout', duration_ms: 1510 }),
     ]);
     const { code, report: shown } = await report('replay', recorded, ...at(target), '--fail', 'errors>0');
     expect({ code, errors: shown.errors, failures: shown.failures }).toEqual({ code: 0, errors: {}, failures: [] });
     expect(shown.sessions).toMatchObject({ planned: 6, arrived: 6, offered: 6, connected: 1 });
-    // The lost client hears of no end, and the two that never talk hang up when their recorded time is over.
-    expect(shown.endReasons).toEqual({ completed: 3, expired: 1, revoked: 1 });
+    // The lost client hears of no end.
+    expect(shown.endReasons).toEqual({ completed: 1, expired: 1, revoked: 1, answer_timeout: 1, connect_timeout: 1 });
     // A busy machine ends the last ones in a later second.
     expect(shown.series.slice(0, 3).map(({ arrived }) => arrived)).toEqual([2, 3, 1]);
     await allFree(server);
@@ -63,7 +68,7 @@ describe('callgate replay', () => {
     };
     await expect
       .poll(reasons, { timeout: 20_000 })
-      .toEqual(['client_lost', 'completed', 'completed', 'completed', 'expired', 'revoked']);
+      .toEqual(['answer_timeout', 'client_lost', 'completed', 'connect_timeout', 'expired', 'revoked']);
   });
 
   it('takes a CSV of start and duration, faster and again and again for a time', async () => {
@@ -86,7 +91,7 @@ describe('callgate replay', () => {
     expect(code).toBe(0);
     expect(shown).toMatchObject({
       race: { contenders: 3, oneWinner: 2, notHeld: 0 },
-      reuse: { presented: 2, taken: 0 },
+      reuse: { presented: 2, taken: 0, notPresented: 0 },
     });
   });
 
@@ -108,6 +113,16 @@ describe('callgate replay', () => {
     const { code, stdout } = await callgate('replay', recorded, '--describe');
     expect(code).toBe(0);
     expect(stdout).toMatch(/^2 sessions/);
+  });
+
+  it('leaves out the lines that a killed server has cut, and says how many', async () => {
+    const recorded = await file('cut.jsonl', [line(0, {}), '{"at":"2026', `{"at":${line(1, {})}`]);
+    const described = await callgate('replay', recorded, '--describe');
+    expect(described).toMatchObject({ code: 0, stdout: expect.stringMatching(/^1 sessions/) });
+    expect(described.stderr).toMatch(/^[^\n]+cut\.jsonl: 2 lines .* left out\n$/);
+    const { code, stderr } = await callgate('replay', recorded, ...at(target));
+    expect(code).toBe(0);
+    expect(stderr).toContain('left out');
   });
 
   it.each<[string, string[], string[], RegExp]>([

@@ -78,12 +78,12 @@ describe('a report', () => {
       outcome({ winners: 0, churn: 'killed' }),
       outcome({ winners: 3, reuse: 'taken' }),
       // Its race never began; nor did this one, for it was not to.
-      outcome({ error: 'unreachable' }),
+      outcome({ error: 'unreachable', reuse: 'not_presented' }),
       outcome({ error: 'interrupted' }),
     ];
     expect(tally({ ...run, contenders: 5 }, outcomes)).toMatchObject({
       race: { contenders: 5, oneWinner: 1, noWinner: 1, severalWinners: 1, notHeld: 1 },
-      reuse: { presented: 2, taken: 1 },
+      reuse: { presented: 2, taken: 1, notPresented: 1 },
       churn: { killed: 2, resumed: 1 },
     });
   });

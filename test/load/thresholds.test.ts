@@ -79,6 +79,16 @@ describe('a run fails without any threshold', () => {
       outcome({ timings: { offer: 1 }, winners: 1, reuse: 'taken' }),
       ['1 of 1 tokens were taken again after their session'],
     ],
+    [
+      'a token that could not be presented again',
+      outcome({ timings: { offer: 1 }, winners: 1, reuse: 'not_presented' }),
+      ['1 tokens could not be presented again'],
+    ],
+    [
+      'failures alone',
+      outcome({ timings: { offer: 1 }, winners: 1, error: 'connect_timeout' }),
+      ['every session failed'],
+    ],
     ['no offer at all', outcome({ error: 'token_used', winners: 1 }), ['no session got an offer']],
   ])('after %s', (_, only, expected) => {
     expect(failuresOf(report([only], 3), [])).toEqual(expected);

@@ -50,6 +50,7 @@ export class RtcPeer implements Peer {
   #stopped = false;
   #sent = 0;
   #came = 0;
+  #cameAt = 0;
   #retransmitted = 0;
 
   static async create(options: RtcPeerOptions): Promise<RtcPeer> {
@@ -80,6 +81,10 @@ export class RtcPeer implements Peer {
   packets(): Packets {
     const lost = this.#received.values().reduce((sum, stream) => sum + stream.lost, 0);
     return { sent: this.#sent, received: this.#came, lost };
+  }
+
+  get silentMs(): number {
+    return performance.now() - this.#cameAt;
   }
 
   async answer(offerSdp: string): Promise<string> {
@@ -172,6 +177,7 @@ export class RtcPeer implements Peer {
     if (extended < 0 || !isAuthentic(keys, packet, headerLength, extended)) return;
     if (this.#received.size < MAX_STREAMS) this.#received.set(ssrc, stream);
     stream.add(extended);
+    this.#cameAt = performance.now();
     if (this.#came++ === 0) this.#first.resolve();
     this.onPacket?.(kind, packet);
   }

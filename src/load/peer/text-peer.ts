@@ -11,6 +11,8 @@ export class TextPeer implements Peer {
     return writeAnswer(offerSdp, { identity: this.#identity });
   }
 
+  readonly silentMs = 0;
+
   packets() {
     return { sent: 0, received: 0, lost: 0 };
   }

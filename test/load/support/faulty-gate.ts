@@ -22,6 +22,10 @@ export interface Faults {
   refusesUpgrades?: boolean;
   /** Leaves who wins a token right after the offer, and tells the losers nothing. */
   abandons?: boolean;
+  /** Tells the losers of a token nothing. */
+  mutesLosers?: boolean;
+  /** Refuses a used token with this code. */
+  refusal?: keyof typeof CLOSE_CODES;
   /** Answers mints with this status, after the first so many. */
   mints?: { status: number; after: number };
 }
@@ -117,7 +121,8 @@ export class FaultyGate implements Target {
     const presented = (this.#presented.get(token) ?? 0) + 1;
     this.#presented.set(token, presented);
     if (this.#faults.abandons && presented > 1) return;
-    if (presented > (this.#faults.winners ?? 1)) return refuse(ws, 'token_used');
+    const { winners = 1, mutesLosers, refusal = 'token_used' } = this.#faults;
+    if (presented > winners) return mutesLosers ? undefined : refuse(ws, refusal);
     const id = `sess_${token}_${presented}`;
     say(ws, { type: 'offer', offer_id: '1', sdp: OFFER, session: this.#hold(id, ws) });
     const { endsAfterMs, abandons } = this.#faults;

@@ -14,6 +14,8 @@ const OTHER_CANDIDATES = /^a=candidate:(?!\S+ \d udp \d+ 127\.0\.0\.1 ).*\r\n/gm
 export class LossyPath implements Target {
   readonly apiKey: string;
   dropped = 0;
+  /** From now on it loses every RTP packet. */
+  losesAll = false;
   readonly #to: string;
   readonly #oneOf: number;
   readonly #http: Server;
@@ -97,7 +99,7 @@ export class LossyPath implements Target {
   /** RFC 7983 section 7 tells RTP from the others, RFC 5761 section 4 from RTCP. */
   #loses(packet: Buffer): boolean {
     const isRtp = packet[0]! >= 128 && packet[0]! <= 191 && !(packet[1]! >= 192 && packet[1]! <= 223);
-    if (!isRtp || ++this.#rtp % this.#oneOf !== 0) return false;
+    if (!isRtp || (++this.#rtp % this.#oneOf !== 0 && !this.losesAll)) return false;
     this.dropped += 1;
     return true;
   }
