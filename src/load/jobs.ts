@@ -65,7 +65,8 @@ export async function runLoad(options: LoadOptions): Promise<number> {
 export async function runReplay(file: string, options: ReplayOptions): Promise<number> {
   const { endpoint, media, speed, loop = false, for: forMs } = options;
   if (forMs !== undefined && !loop) throw new UsageError('--for goes with --loop');
-  const recorded = await readSessions(file);
+  const { arrivals: recorded, cutLines } = await readSessions(file);
+  if (cutLines > 0) console.error(`${file}: ${cutLines} lines that a killed server has cut are left out`);
   if (options.describe) {
     for (const line of describe(recorded)) console.log(line);
     return 0;

@@ -5,8 +5,11 @@ import { UsageError } from '../usage-error.ts';
 const MAX_LINE = 4096;
 const MAX_TOLD = 5;
 
-/** One line as the session that it tells of, with `atMs` in epoch milliseconds; or what is wrong with it, in a sentence. */
-export type ReadLine = (line: string) => Arrival | string;
+/**
+ * One line as the session that it tells of, with `atMs` in epoch milliseconds; or what is wrong with it, in a sentence; or
+ * undefined when its writer was killed in the middle of it.
+ */
+export type ReadLine = (line: string) => Arrival | string | undefined;
 
 /** What is wrong with a file, line by line: the first few, and how many more there are. */
 export class Mistakes {

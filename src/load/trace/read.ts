@@ -6,15 +6,22 @@ import { readTraceLine } from './recorded.ts';
 
 const MAX_SESSIONS = 1_000_000;
 
+export interface Recording {
+  /** Sorted, the first at 0. Where no endpoint is named, `endpointId` is empty. */
+  arrivals: Arrival[];
+  /** How many lines were left out, because their writer was killed in the middle of them. */
+  cutLines: number;
+}
+
 /**
- * Reads recorded sessions, sorted by arrival, the first at 0. The file is one that the server recorded, JSON Lines of
- * `TraceLine`, or CSV of start and duration (`csv.ts`); which of them its first line tells. Where no endpoint is named,
- * `endpointId` is empty.
+ * Reads recorded sessions. The file is one that the server recorded, JSON Lines of `TraceLine`, or CSV of start and duration
+ * (`csv.ts`); which of them its first line tells.
  * @throws {UsageError} with the first mistakes and their lines, or when there is no session or more than a million.
  */
-export async function readSessions(path: string): Promise<Arrival[]> {
+export async function readSessions(path: string): Promise<Recording> {
   const mistakes = new Mistakes();
   const arrivals: Arrival[] = [];
+  let cutLines = 0;
   let read: ReadLine | undefined;
   await eachLine(path, mistakes, (line, number) => {
     if (read === undefined) {
@@ -22,6 +29,7 @@ export async function readSessions(path: string): Promise<Arrival[]> {
       if (CSV_HEADER.test(line)) return;
     }
     const arrival = read(line);
+    if (arrival === undefined) return void cutLines++;
     if (typeof arrival === 'string') return mistakes.add(number, arrival);
     if (arrivals.push(arrival) > MAX_SESSIONS) throw new UsageError(`${path} holds more than a million sessions`);
   });
@@ -30,5 +38,5 @@ export async function readSessions(path: string): Promise<Arrival[]> {
   arrivals.sort((a, b) => a.atMs - b.atMs);
   const first = arrivals[0]!.atMs;
   for (const arrival of arrivals) arrival.atMs -= first;
-  return arrivals;
+  return { arrivals, cutLines };
 }

@@ -26,6 +26,8 @@ const ENDINGS: Partial<Record<EndReason, Ending>> = {
 /** Reads a line of a trace. What cannot be made to happen again, such as a lost worker, is replayed as a hang-up. */
 export const readTraceLine: ReadLine = (line) => {
   const value = parseJson(line);
+  // Also where the next line followed on the half one.
+  if (value === undefined && line.startsWith('{')) return undefined;
   if (!validator.Check(value)) return whatIsWrong(value);
   const atMs = Date.parse(value.at);
   if (Number.isNaN(atMs)) return `at must be ${MUST_BE.at}`;

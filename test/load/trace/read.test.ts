@@ -14,11 +14,12 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 let files = 0;
-const read = async (text: string) => {
+const record = async (text: string) => {
   const path = join(folder, `${files++}`);
   await writeFile(path, text);
   return readSessions(path);
 };
+const read = async (text: string) => (await record(text)).arrivals;
 
 /** The lines of the mistakes, without the headline. */
 const mistakes = async (text: string): Promise<string[]> => {
@@ -96,7 +97,25 @@ describe('a recorded trace', () => {
     ]);
   });
 
-  it.each(['{"__proto__":{"at":1}}', '{}', '{"at":', '{"at":null}'])('is refused where it holds %s', async (text) => {
+  it('is read without the lines whose writer was killed, alone or with the next line in one, and counts them', async () => {
+    const text = [line(), '{"at":"2026-05', line(), `{"at":"20${line()}`, '', line().slice(0, -1)].join('\n');
+    const { arrivals, cutLines } = await record(text);
+    expect({ sessions: arrivals.length, cutLines }).toEqual({ sessions: 2, cutLines: 3 });
+    expect(await record(line())).toMatchObject({ cutLines: 0 });
+  });
+
+  it('holds no sessions where every line was cut', async () => {
+    await expect(record('{"at":')).rejects.toThrow('holds no sessions');
+  });
+
+  it('is refused for a line that is no trace, also when others were cut', async () => {
+    expect(await mistakes([line(), '{"at":', '{}', '"at"'].join('\n'))).toEqual([
+      expect.stringMatching(/^line 3: must have at, /),
+      'line 4: is not a JSON object',
+    ]);
+  });
+
+  it.each(['{"__proto__":{"at":1}}', '{}', '{"at":null}'])('is refused where it holds %s', async (text) => {
     expect(await mistakes(text)).toEqual([expect.stringMatching(/^line 1: /)]);
   });
 });
