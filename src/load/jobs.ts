@@ -2,11 +2,11 @@ import { randomInt } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { isApiKey } from '../mint/api-keys.ts';
-import type { Arrival, Media } from './plan.ts';
+import type { Media } from './plan.ts';
 import { planLoad } from './plan-load.ts';
 import { passMs, planReplay } from './plan-replay.ts';
 import { type Job, run } from './run.ts';
-import { threadsFor } from './schedule.ts';
+import { type Schedule, threadsFor } from './schedule.ts';
 import type { Threshold } from './thresholds.ts';
 import { describe } from './trace/describe.ts';
 import { readSessions } from './trace/read.ts';
@@ -58,7 +58,7 @@ export async function runLoad(options: LoadOptions): Promise<number> {
     `--media ${media}`,
     `--ending ${ending}`,
   ];
-  return run({ command: 'load', schedule: { arrivals }, ...(await commonJob(options, arrivals, words)) });
+  return run({ command: 'load', ...(await commonJob(options, { arrivals }, words)) });
 }
 
 /** `callgate replay`. Returns the exit code. @throws {UsageError} */
@@ -87,20 +87,21 @@ export async function runReplay(file: string, options: ReplayOptions): Promise<n
     ...(loop && { loop: { everyMs: passMs(arrivals), untilMs: forMs ?? Number.POSITIVE_INFINITY } }),
   };
   await keepTrace(file, options);
-  return run({ command: 'replay', schedule, ...(await commonJob(options, arrivals, words)) });
+  return run({ command: 'replay', ...(await commonJob(options, schedule, words)) });
 }
 
 /** What both commands have in common. */
 async function commonJob(
   options: CommonOptions,
-  arrivals: readonly Arrival[],
+  schedule: Schedule,
   words: readonly string[],
-): Promise<Omit<Job, 'command' | 'schedule'>> {
+): Promise<Omit<Job, 'command'>> {
   const { url: urls, race, reuse = false, churn, json, html, fail: thresholds = [] } = options;
   if (!urls) throw new UsageError('--url is missing: the address of a callgate');
   const seed = options.seed ?? randomInt(2 ** 32);
-  const threads = options.threads ?? threadsFor(arrivals, availableParallelism());
+  const threads = options.threads ?? threadsFor(schedule, availableParallelism());
   return {
+    schedule,
     apiKey: await apiKeyOf(options),
     habits: { urls, contenders: race, reuse, churn },
     threads,

@@ -38,13 +38,15 @@ const SHARE_OF_CORE = { none: 0, audio: 0.0035, 'audio+video': 0.01 } as const;
 /** A thread that is busier than this adds waits of its own to what it measures. */
 const UTILISATION = 0.6;
 
-/** How many threads the clients of these arrivals need; one where there is no media, never more than cores. */
-export function threadsFor(arrivals: readonly Arrival[], cores: number): number {
+/** How many threads the clients of a schedule need; one where there is no media, never more than cores. */
+export function threadsFor({ arrivals, loop }: Schedule, cores: number): number {
   const withMedia = arrivals.filter(({ media }) => media !== 'none');
   const busy = withMedia.reduce(
     (sum, { media, durationMs }) => sum + SET_UP_SECONDS + (SHARE_OF_CORE[media] * durationMs) / 1000,
     0,
   );
-  const lastsMs = arrivals.reduce((end, { atMs, durationMs }) => Math.max(end, atMs + durationMs), 1000);
+  // The passes of a loop overlap: what one of them takes is to be done before the next begins.
+  const lastsMs =
+    loop?.everyMs ?? arrivals.reduce((end, { atMs, durationMs }) => Math.max(end, atMs + durationMs), 1000);
   return Math.max(1, Math.min(cores, Math.ceil(busy / (lastsMs / 1000) / UTILISATION)));
 }

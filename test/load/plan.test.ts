@@ -127,7 +127,15 @@ describe('threads', () => {
     ['more than the machine has', load('audio+video', 20, 10_000), 2, 2],
     ['nothing', [], 8, 1],
   ])('are as many as it takes: %s', (_, arrivals, cores, expected) => {
-    expect(threadsFor(arrivals, cores)).toBe(expected);
+    expect(threadsFor({ arrivals }, cores)).toBe(expected);
+  });
+
+  it.each([
+    ['in a pass that is over before the next', 10_000, 600_000, 1],
+    ['where passes overlap', 600_000, 1000, 4],
+  ])('are as many as a loop takes %s', (_, durationMs, everyMs, expected) => {
+    const loop = { everyMs, untilMs: Number.POSITIVE_INFINITY };
+    expect(threadsFor({ arrivals: [arrival({ durationMs })], loop }, 8)).toBe(expected);
   });
 });
 
