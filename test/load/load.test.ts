@@ -141,11 +141,29 @@ describe('callgate load', () => {
   });
 });
 
+describe('an API key in a wrong place is not shown, but where it belongs,', () => {
+  const KEY = 'cgk_demo_secret';
+  it.each<[string, string[], RegExp]>([
+    ['as an argument that is none', ['load', ...SHORT, KEY], /too many arguments for 'load'/],
+    ['as the path of its file', ['load', ...SHORT, '--url', 'http://h', '--api-key-file', KEY], /cannot be read/],
+    ['as an address', ['load', ...SHORT, '--url', KEY], /option '--url <url>' argument 'cgk_…' is invalid/],
+    ['with a misspelt option', ['load', ...SHORT, `--apikey=${KEY}`], /unknown option '--apikey=cgk_…'/],
+    ['as the file to replay', ['replay', KEY], /cannot be read/],
+  ])('%s', async (_, args, sentence) => {
+    const { code, stdout, stderr } = await callgate(...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(sentence);
+    expect(stderr).not.toContain('secret');
+    expect(stderr).toMatch(/^error: [^\n]+\. An API key goes to --api-key-file or --api-key\.\n$/);
+  });
+});
+
 describe('callgate load cannot begin', () => {
   const url = () => target.urls[0]!;
   it.each<[string, () => string[], RegExp]>([
     ['without an address', () => ['--api-key', server.apiKey, ...SHORT], /--url is missing/],
     ['without a key', () => ['--url', url(), ...SHORT], /API key is missing/],
+    ['with a key that is none', () => ['--url', url(), '--api-key', 'x', ...SHORT], /form cgk_<key id>_<secret>\n$/],
     ['with two keys', () => [...at(target), '--api-key-file', 'x', ...SHORT], /cannot be used with/],
     ['with a wrong key', () => ['--url', url(), '--api-key', 'cgk_backend_x', ...SHORT], /api_key_invalid/],
     ['where nothing listens', () => ['--url', 'http://127.0.0.1:1', '--api-key', server.apiKey, ...SHORT], /reached/],
