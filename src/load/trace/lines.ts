@@ -9,7 +9,7 @@ const MAX_TOLD = 5;
  * One line as the session that it tells of, with `atMs` in epoch milliseconds; or what is wrong with it, in a sentence; or
  * undefined when its writer was killed in the middle of it.
  */
-export type ReadLine = (line: string) => Arrival | string | undefined;
+export type ReadLine = (line: string, isFirst: boolean) => Arrival | string | undefined;
 
 /** What is wrong with a file, line by line: the first few, and how many more there are. */
 export class Mistakes {

@@ -1,6 +1,6 @@
 import type { Arrival } from '../plan.ts';
 import { UsageError } from '../usage-error.ts';
-import { CSV_HEADER, readCsvLine } from './csv.ts';
+import { isCsvHeader, readCsvLine } from './csv.ts';
 import { eachLine, Mistakes, type ReadLine } from './lines.ts';
 import { readTraceLine } from './recorded.ts';
 
@@ -24,11 +24,10 @@ export async function readSessions(path: string): Promise<Recording> {
   let cutLines = 0;
   let read: ReadLine | undefined;
   await eachLine(path, mistakes, (line, number) => {
-    if (read === undefined) {
-      read = line.startsWith('{') ? readTraceLine : readCsvLine;
-      if (CSV_HEADER.test(line)) return;
-    }
-    const arrival = read(line);
+    const isFirst = read === undefined;
+    read ??= line.startsWith('{') ? readTraceLine : readCsvLine;
+    if (isFirst && isCsvHeader(line)) return;
+    const arrival = read(line, isFirst);
     if (arrival === undefined) return void cutLines++;
     if (typeof arrival === 'string') return mistakes.add(number, arrival);
     if (arrivals.push(arrival) > MAX_SESSIONS) throw new UsageError(`${path} holds more than a million sessions`);

@@ -121,7 +121,7 @@ describe('a recorded trace', () => {
 });
 
 describe('a CSV file', () => {
-  it.each(['', 'start,duration\n', 'Start, Duration\r\n', '\uFEFFstart,duration\n'])(
+  it.each(['', 'start,duration\n', 'Start, Duration\r\n', '\uFEFFstart,duration\n', '"start","duration"\n'])(
     'with the header %j',
     async (header) => {
       expect(await read(`${header}100.5,2\n99.25,0.5\n`)).toEqual([
@@ -139,10 +139,34 @@ describe('a CSV file', () => {
     ]);
   });
 
+  it('with fields in quotes', async () => {
+    const text = '"start" , "duration","endpoint_id"\n"0","2","ep_a"\r\n"2","0.5",ep_b';
+    expect((await read(text)).map(({ atMs, durationMs, endpointId }) => [atMs, durationMs, endpointId])).toEqual([
+      [0, 2000, 'ep_a'],
+      [2000, 500, 'ep_b'],
+    ]);
+  });
+
+  it('with times as databases write them, which are UTC where they name no zone', async () => {
+    const times = ['2026-05-04 09:12:33', '2026-05-04T09:12:34', '2026-05-04 09:12:35.5Z', '2026-05-04 11:12:36+02:00'];
+    const arrivals = await read(times.map((time) => `${time},1`).join('\n'));
+    expect(arrivals.map(({ atMs }) => atMs)).toEqual([0, 1000, 2500, 3000]);
+  });
+
+  it.each(['time,seconds', 'Start time,Duration,Endpoint', '"duration","start"', '05/04/2026 09:12,60'])(
+    'that begins with %j is told which header it may have',
+    async (header) => {
+      expect(await mistakes(`${header}\n1,2\n`)).toEqual([
+        'line 1: is neither a session nor the header start,duration or start,duration,endpoint_id: ' +
+          'start must be a time such as 2026-05-04T09:12:33Z or a number of seconds',
+      ]);
+    },
+  );
+
   it('is refused with the lines and what is wrong with them', async () => {
     expect(await mistakes('start,duration\n1\nyesterday,1\n1,-1\n1,1e9\n1,2,ep,x\n1,\n')).toEqual([
       'line 2: must be start,duration or start,duration,endpoint_id',
-      'line 3: start must be an RFC 3339 time or a number of seconds',
+      'line 3: start must be a time such as 2026-05-04T09:12:33Z or a number of seconds',
       'line 4: duration must be a number of seconds',
       'line 5: duration must be a number of seconds',
       'line 6: must be start,duration or start,duration,endpoint_id',
@@ -177,6 +201,6 @@ describe('a file', () => {
 
   it('that is not text is refused without being repeated', async () => {
     const told = await mistakes('\u001b[31m\u0000\u0001,\u0002');
-    expect(told).toEqual(['line 1: start must be an RFC 3339 time or a number of seconds']);
+    expect(told).toEqual([expect.stringMatching(/^line 1: is neither a session nor the header [\x20-\x7e]+$/)]);
   });
 });
