@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import type { Habits } from './caller.ts';
 import { Latencies } from './latencies.ts';
 import type { Outcome } from './outcome.ts';
@@ -41,7 +41,7 @@ const INTERRUPTED = 130;
 
 /** Runs, shows and reports. Returns the exit code: 0 passed, 1 failed. @throws {UsageError} when it cannot begin */
 export async function run(job: Job): Promise<0 | 1> {
-  await claimFiles(job.report);
+  await tryFiles(job.report);
   const [first] = job.schedule.arrivals;
   if (!first) throw new UsageError('there is no session to run');
   await preflight(job.habits.urls, job.apiKey, first.endpointId);
@@ -51,11 +51,19 @@ export async function run(job: Job): Promise<0 | 1> {
   return report.failures.length === 0 ? 0 : 1;
 }
 
-/** A report that cannot be written is better known before a long run than after it; an earlier one stays until then. */
-async function claimFiles({ json, html }: ReportOptions): Promise<void> {
+/**
+ * A report that cannot be written is better known before a long run than after it. Until then an earlier one stays, and none
+ * is left where there was none, however the run ends.
+ */
+async function tryFiles({ json, html }: ReportOptions): Promise<void> {
   for (const file of [json, html]) {
     if (file === undefined || file === '-') continue;
-    await write(file, '', 'a');
+    const isNew = await writeFile(file, '', { flag: 'ax' }).then(
+      () => true,
+      () => false,
+    );
+    if (isNew) await rm(file);
+    else await write(file, '', 'a');
   }
 }
 

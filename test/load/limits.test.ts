@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -62,6 +62,14 @@ it('a run that cannot begin leaves an earlier report as it is', async () => {
   const nowhere = at({ urls: ['http://127.0.0.1:1'], apiKey: 'cgk_backend_secret' });
   const { code } = await callgate('load', ...nowhere, ...SHORT, '--json', file);
   expect({ code, text: await readFile(file, 'utf8') }).toEqual({ code: 2, text: '{}' });
+});
+
+it('a run that cannot begin leaves no empty report', async () => {
+  const path = await folder();
+  const nowhere = at({ urls: ['http://127.0.0.1:1'], apiKey: 'cgk_backend_secret' });
+  const reports = ['--json', join(path, 'report.json'), '--html', join(path, 'report.html')];
+  const { code } = await callgate('load', ...nowhere, ...SHORT, ...reports);
+  expect({ code, files: await readdir(path) }).toEqual({ code: 2, files: [] });
 });
 
 it('the list of processes does not show the key', { skip: process.platform !== 'linux' }, async () => {
