@@ -156,7 +156,11 @@ export class Call extends Emitter<CallEvents> {
 
   async #openDevices(choices: MediaChoices): Promise<void> {
     try {
-      await this.#local.open(choices, (track) => this.#attach(track));
+      await this.#local.open(
+        choices,
+        (kind) => sends(this.#wanted[kind]),
+        (track) => this.#attach(track),
+      );
     } catch (error) {
       if (!this.#over && error instanceof CallError) this.emit('mediaerror', error);
     }

@@ -5,14 +5,24 @@ import type { Kind } from './sdp.ts';
 export class LocalMedia {
   readonly stream = new MediaStream();
   readonly #opened = new Set<MediaStreamTrack>();
+  /** Kinds of which the page has said what is sent. */
+  readonly #chosen = new Set<Kind>();
   #closed = false;
 
-  /** The page's own tracks at once, then those of the devices when they are there; a kind that has a track keeps it. */
-  async open(choices: MediaChoices, put: (track: MediaStreamTrack) => void): Promise<void> {
+  /**
+   * The page's own tracks at once, then those of the devices when they are there. What the page says while somebody looks
+   * at the prompt stands: a kind that it has chosen for, or that `sends` no more, gets no device.
+   */
+  async open(
+    choices: MediaChoices,
+    sends: (kind: Kind) => boolean,
+    put: (track: MediaStreamTrack) => void,
+  ): Promise<void> {
     for (const track of givenTracks(choices)) put(track);
     for (const track of await openDevices(choices)) {
+      const kind = track.kind as Kind;
       this.#opened.add(track);
-      if (this.#closed || this.track(track.kind as Kind)) this.#stop(track);
+      if (this.#closed || this.#chosen.has(kind) || !sends(kind)) this.#stop(track);
       else put(track);
     }
   }
@@ -22,6 +32,7 @@ export class LocalMedia {
   }
 
   replace(kind: Kind, track: MediaStreamTrack | null): void {
+    this.#chosen.add(kind);
     const old = this.track(kind);
     if (old === (track ?? undefined)) return;
     if (old) {

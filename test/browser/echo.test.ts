@@ -51,6 +51,31 @@ describe('a call to an echo endpoint', { timeout: 90_000 }, () => {
     await expect.poll(() => server.running.held()).toEqual({ sessions: 0, sockets: 0, calls: 0 });
   });
 
+  it.each(['setMedia', 'replaceTrack'] as const)('sends no camera that %s gave up during the prompt', async (how) => {
+    const { ws_url, endpoint_id, token } = await server.mint('ep_echo');
+    await openPage();
+    const states = await page.evaluate(
+      async ([url, endpointId, token, how]) => {
+        const opened: MediaStreamTrack[] = [];
+        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wish) => {
+          const stream = await open(wish);
+          opened.push(...stream.getTracks());
+          return stream;
+        };
+        globalThis.call = sdk.connect({ url, endpointId, token, media: { audio: true, video: true } });
+        if (how === 'setMedia') call.setMedia({ video: 'recvonly' });
+        else void call.replaceTrack('video', null);
+        await call.live;
+        while (call.local.getAudioTracks().length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+        return opened.map(({ kind, readyState }) => `${kind} ${readyState}`).sort();
+      },
+      [ws_url, endpoint_id, token, how] as const,
+    );
+    expect(states).toEqual(['audio live', 'video ended']);
+    expect(await page.evaluate(() => call.local.getTracks().map(({ kind }) => kind))).toEqual(['audio']);
+  });
+
   it('buys nothing a second time with the same token, whether it still runs or is over', async () => {
     const minted = await liveCall(await openPage(), server, 'ep_echo');
     const second = await site.open(browser);
