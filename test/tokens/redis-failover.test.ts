@@ -114,6 +114,34 @@ test('Sentinel: the store follows a failover by itself, and what the old master 
   expect(await store.burn({ ...fresh, sessionId: 'sess_b' })).toMatchObject({ burned: true });
 });
 
+test('Sentinel: a subscriber whose connection is lost leaves nothing at the Sentinels', async () => {
+  const [master, replica] = await Promise.all([startRedis(), startRedis()]);
+  await replica.follow(master);
+  const sentinel = await TestRedis.startSentinel(master, 'gate');
+  onTestFinished(() => sentinel.stop());
+  const listening = async () => (await sentinel.cli('CLIENT', 'LIST')).match(/ sub=1 /g)?.length;
+  const store = openStore(`redis+sentinel://127.0.0.1:${sentinel.port}/gate/0`);
+  let subscribed = 0;
+  store.onRevoked({
+    revoked: () => undefined,
+    missed: () => {
+      subscribed += 1;
+    },
+  });
+  await expect.poll(() => subscribed, { timeout: 10_000 }).toBe(1);
+  await expect.poll(listening).toBe(2);
+  for (let lost = 1; lost <= 3; lost += 1) {
+    // The Sentinel has a subscriber too, and without it would take the master for dead.
+    const subscribers = (await master.cli('CLIENT', 'LIST', 'TYPE', 'pubsub')).split('\n');
+    const id = subscribers
+      .map((line) => /^id=(\d+) (?!.* name=sentinel)/.exec(line)?.[1])
+      .find((each) => each !== undefined);
+    await master.cli('CLIENT', 'KILL', 'ID', String(id));
+    await expect.poll(() => subscribed, { timeout: 10_000 }).toBe(1 + lost);
+  }
+  await expect.poll(listening).toBe(2);
+});
+
 describe('a six-node Cluster', () => {
   let cluster: Awaited<ReturnType<typeof startCluster>>;
   beforeAll(async () => {

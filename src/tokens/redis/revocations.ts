@@ -54,6 +54,8 @@ export class Revocations {
     subscriber.on('ready', () => void this.#subscribe(subscriber));
     subscriber.on('message', (_channel: string, sessionId: string) => this.tell(sessionId));
     subscriber.on('end', () => {
+      // A lost connection does not let go of the Sentinels that its connector listens to.
+      subscriber.disconnect();
       if (subscriber === this.#subscriber) this.#later(RECONNECT_MS);
     });
   }
