@@ -6,6 +6,7 @@ import type { Writable } from 'node:stream';
  */
 export function joinWrites(stream: Writable, atMost: number): void {
   const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
+  const destroy = stream.destroy.bind(stream);
   let held = 0;
   let due = false;
   const leave = () => {
@@ -24,5 +25,10 @@ export function joinWrites(stream: Writable, atMost: number): void {
     const more = write(chunk, ...rest);
     if (held >= atMost) leave();
     return more;
+  };
+  // What was written before still goes out: mediasoup tells a worker to close and destroys the pipe in one go.
+  stream.destroy = (error?: Error) => {
+    leave();
+    return destroy(error);
   };
 }

@@ -31,6 +31,13 @@ it('joins the writes of a turn, a few at a time, in their order', async () => {
   expect(writes.at(-1)).toBe('i');
 });
 
+it('loses nothing when the stream is destroyed in the same turn', () => {
+  const { stream, writes } = joined(8);
+  stream.write('a');
+  stream.destroy();
+  expect(writes).toEqual(['a']);
+});
+
 it('tells when a write is done, and loses nothing when the stream ends in the same turn', async () => {
   const { stream, writes } = joined(8);
   const done = new Promise<unknown>((resolve) => stream.write('a', 'utf8', resolve));
