@@ -72,6 +72,7 @@ export class Connection implements ClientSocket {
   #presented: Omit<AuditEvent, 'event'> = {};
   #alive = true;
   #counted = true;
+  #told = false;
 
   constructor(ws: WebSocket, client: Client, deps: ConnectionDeps) {
     this.#ws = ws;
@@ -202,7 +203,10 @@ export class Connection implements ClientSocket {
     else this.fail(refusal);
   }
 
+  /** Once for each start: what fails while it is looked at does not keep it from being refused as well. */
   #tellRefused({ code }: CallgateError): void {
+    if (this.#told) return;
+    this.#told = true;
     this.#deps.onRefused(code as CallErrorCode, { ...this.#client.asker, ...this.#presented });
   }
 
