@@ -198,10 +198,10 @@ const notice = (state: State, remainingMs: number): Step => {
   const [announced = 0, ...notices] = state.notices;
   // A timer may fire a millisecond early; the client is never told more than what the notice stands for.
   const left = Math.max(0, Math.round(Math.min(remainingMs, announced)));
-  return [
-    { ...state, notices },
-    [{ type: 'send', message: { type: 'expiring', expires_in_ms: left } }, ...nextNotice(notices, remainingMs)],
-  ];
+  const told: Effect = { type: 'send', message: { type: 'expiring', expires_in_ms: left } };
+  // The first frame is the offer, and it says how much is left.
+  const due = state.phase === 'opening' ? [] : [told];
+  return [{ ...state, notices }, [...due, ...nextNotice(notices, remainingMs)]];
 };
 
 /** After the burn only a failed negotiation is told with an error of its own; whatever else fails is an end. */

@@ -88,6 +88,12 @@ describe('a session', () => {
     expect(effects[3]).toEqual([{ type: 'send', message: { type: 'expiring', expires_in_ms: 10_000 } }]);
   });
 
+  it('announces nothing before the offer, which is the first frame', () => {
+    const { effects } = run(begin, { type: 'timeout', timer: 'notice', remainingMs: 60_000 }, opened);
+    expect(effects[1]).toEqual([{ type: 'start_timer', timer: 'notice', ms: 50_000 }]);
+    expect(types(effects[2])?.[0]).toBe('send_offer');
+  });
+
   it('does not announce what is already past when it begins', () => {
     const { effects } = run({ type: 'begin', remainingMs: 9000 });
     expect(effects[0]?.some((effect) => effect.type === 'start_timer' && effect.timer === 'notice')).toBe(false);
