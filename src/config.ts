@@ -151,6 +151,11 @@ function contradictions({ http, redis_url, tenants, tokens }: Config, demo: bool
       'PORT must be a port of its own where processes share it (`http.reuse_port`): 0 gives each another one',
     );
   }
+  if (http.reuse_port && http.host === 'localhost') {
+    mistakes.push(
+      'HOST must be an address where processes share a port (`http.reuse_port`): localhost may be two, of which a stop leaves one late',
+    );
+  }
   return mistakes;
 }
 

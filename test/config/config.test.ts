@@ -129,6 +129,11 @@ describe('the environment', () => {
         `redis_url: redis://127.0.0.1\nhttp: { reuse_port: true, port: 0 }\ntokens: { signing_keys: ${keys} }`,
       ),
     ).toEqual([expect.stringMatching(/^PORT must be .*`http\.reuse_port`/)]);
+    expect(
+      mistakesOf(
+        `redis_url: redis://127.0.0.1\nhttp: { reuse_port: true, host: localhost }\ntokens: { signing_keys: ${keys} }`,
+      ),
+    ).toEqual([expect.stringMatching(/^HOST must be .*`http\.reuse_port`/)]);
   });
 
   it('tells all mistakes of the file and the variables together', () => {
