@@ -5,14 +5,16 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadConfig, loadRedisUrl } from './config.ts';
 import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './directory/commands.ts';
 import { addLoadCommands } from './load/commands.ts';
-import { createApiKey, isApiKey } from './mint/api-keys.ts';
+import { createApiKey, isApiKey, withoutApiKeys } from './mint/api-keys.ts';
 import { createLog } from './telemetry/log.ts';
 import { createKeySet } from './tokens/keys.ts';
 
 /** Two signals closer together than this are one. */
 const REPEATED_SIGNAL_MS = 1000;
 
-const program = new Command('callgate').description('The gate for WebRTC calls: one token, one call.');
+const program = new Command('callgate')
+  .description('The gate for WebRTC calls: one token, one call.')
+  .configureOutput({ outputError: (text, write) => write(withoutApiKeys(text)) });
 
 program.command('serve', { isDefault: true }).description('run the server in the foreground').action(serve);
 

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { withoutApiKeys } from '../mint/api-keys.ts';
 import {
   parseContenders,
   parseDuration,
@@ -16,9 +17,6 @@ import { parseThreshold, type Threshold } from './thresholds.ts';
 
 /** Usage mistakes, and runs that cannot begin. */
 const USAGE = 2;
-
-/** An error repeats the argument that it is about, and that may be an API key in a wrong place. */
-const API_KEYS = /cgk_[a-z0-9][^\s'",]*/gi;
 
 /** Adds `callgate load` and `callgate replay`. What they need is loaded when they run. */
 export function addLoadCommands(program: Command): void {
@@ -72,12 +70,13 @@ function addCommonOptions(command: Command): void {
       "fail (exit 1) when this holds, such as 'connected.p95>500' or 'errors>0'; may be given several times",
       (text: string, before: readonly Threshold[] = []) => [...before, parseThreshold(text)],
     )
-    .configureOutput({ outputError: (text, write) => write(withoutKeys(text)) })
+    .configureOutput({ outputError: (text, write) => write(withHint(text)) })
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE));
 }
 
-function withoutKeys(error: string): string {
-  const text = error.replace(API_KEYS, 'cgk_…');
+/** Whoever gave an API key in a wrong place is told the right one. */
+function withHint(error: string): string {
+  const text = withoutApiKeys(error);
   return text === error ? error : `${text.replace(/\.?\n$/, '.')} An API key goes to --api-key-file or --api-key.\n`;
 }
 

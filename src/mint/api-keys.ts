@@ -21,6 +21,11 @@ export function createApiKey(id: string): { key: string; sha256: string } {
 /** Whether a text has the form of an API key. */
 export const isApiKey = (key: string): boolean => API_KEY.test(key);
 
+const API_KEYS = /cgk_[a-z0-9][^\s'",]*/gi;
+
+/** A text for people, with whatever looks like an API key in it cut short: it may repeat what somebody typed in a wrong place. */
+export const withoutApiKeys = (text: string): string => text.replace(API_KEYS, 'cgk_…');
+
 /**
  * The API key of an `Authorization` header.
  * @throws {CallgateError} `api_key_missing` without bearer credentials, `api_key_invalid` for any that are not a key

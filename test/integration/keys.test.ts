@@ -25,3 +25,16 @@ it('callgate keys create prints a key whose hash stands in the line for the tena
   expect(status).toBe(0);
   expect(stdout).toContain(hash('sha256', key, 'hex'));
 });
+
+it.each([
+  ['serve', []],
+  ['keys hash', ['keys', 'hash']],
+  ['keys create', ['keys', 'create']],
+  ['directory show', ['directory', 'show']],
+])('callgate %s does not repeat a key that is given as an argument', (_, args) => {
+  const { key } = createApiKey('backend');
+  const { stderr, status } = callgate('', ...args, key);
+  expect(status).toBe(1);
+  expect(stderr).toContain('cgk_…');
+  expect(stderr).not.toContain(key.slice(0, 20));
+});
