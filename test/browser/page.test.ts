@@ -160,7 +160,8 @@ describe('a visitor who refuses the camera', { timeout: 90_000 }, () => {
       await page.goto(demo.url);
       await page.locator('#make').click();
       await expectLive();
-      expect(await text('#device-trouble')).toContain('media_denied');
+      // The call may be live before the browser has refused.
+      await expect.poll(() => text('#device-trouble'), within).toContain('media_denied');
       await page.locator('#sound-only').click();
       await expect.poll(() => text('#device-trouble'), within).toContain('refused as well');
       await page.locator('#receive-only').click();
