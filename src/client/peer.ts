@@ -39,7 +39,7 @@ export class Peer {
    */
   async answer(sdp: string, sends: (kind: Kind) => boolean, tell: (answer: string) => void): Promise<void> {
     const first = !this.#pc.remoteDescription;
-    await this.#pc.setRemoteDescription({ type: 'offer', sdp: first ? offerActive(sdp) : sdp });
+    await this.#pc.setRemoteDescription({ type: 'offer', sdp: offerActive(sdp) });
     this.#sections = new Map(readSections(sdp).map((section) => [section.mid, section]));
     const attached = this.#transceivers().flatMap(({ transceiver, section }) => {
       if (!section.canSend) return [];

@@ -10,8 +10,8 @@ export interface Section {
 
 /**
  * Takes the DTLS client role away from the browser, which then answers `a=setup:passive`: the server's ClientHello comes
- * with its first STUN response, one round trip earlier. For the first offer of a connection only; Chromium refuses a
- * later offer with another role.
+ * with its first STUN response, one round trip earlier. For every offer of a connection: Firefox would answer later ones
+ * `active`, and Chromium refuses one with another role.
  */
 export const offerActive = (sdp: string): string => sdp.replaceAll(/^a=setup:actpass$/gm, 'a=setup:active');
 

@@ -9,8 +9,8 @@ import { parseAnswer } from './parse-answer.ts';
 export interface Answer {
   /** SHA-256 of the client's certificate, upper-case hex. */
   fingerprint: string;
-  /** The client's DTLS role. */
-  role: Extract<DtlsRole, 'client' | 'server'>;
+  /** The client's DTLS role; undefined where no section, or not all alike, say one. */
+  role: Extract<DtlsRole, 'client' | 'server'> | undefined;
   /** One for each offered section, in its order. */
   sections: AnsweredSection[];
 }
@@ -86,11 +86,11 @@ const readFingerprint = (lines: readonly string[]): string => {
   return fingerprint;
 };
 
+const ROLES: Readonly<Record<string, Answer['role']>> = { active: 'client', passive: 'server' };
+
+/** In a bundle the first section may speak for the others (RFC 8843 section 7.1.3). */
 const readRole = (session: SessionDescription, accepted: readonly Pair[]): Answer['role'] => {
-  const setups = new Set(accepted.map(({ media }) => media.setup ?? session.setup));
-  const [setup] = setups;
-  if (setups.size > 1 || (setup !== 'active' && setup !== 'passive')) {
-    throw negotiationFailed('the answer needs setup active or passive, the same in all sections');
-  }
-  return setup === 'active' ? 'client' : 'server';
+  const setups = new Set(accepted.flatMap(({ media }) => media.setup ?? session.setup ?? []));
+  const [setup = ''] = setups;
+  return setups.size === 1 && Object.hasOwn(ROLES, setup) ? ROLES[setup] : undefined;
 };

@@ -53,8 +53,8 @@ export class Negotiation {
   readonly #sections: MutableSection[] = [];
   #offers = 0;
   #outstanding: Outstanding | undefined;
-  /** Certificate and DTLS role, as the first answer had them: mediasoup connects once. */
-  #peer: Pick<Answer, 'fingerprint' | 'role'> | undefined;
+  /** The certificate of the first answer: mediasoup connects once. */
+  #peer: string | undefined;
   readonly #fingerprint: string | undefined;
 
   /** `fingerprint`: the only certificate that may answer, `sha-256 AA:BB:…`. */
@@ -124,24 +124,25 @@ export class Negotiation {
   answer(id: string, sdp: string): NegotiatedAnswer | undefined {
     if (this.#outstanding?.id !== id) return undefined;
     const answer = readAnswer(sdp, this.#outstanding.sections);
-    const first = this.#peer === undefined;
-    this.#pin(answer);
+    this.#checkCertificate(answer);
+    const dtls = this.#peer === undefined ? dtlsParameters(answer) : undefined;
+    this.#peer = answer.fingerprint;
     this.#outstanding = undefined;
     const sections = answer.sections.map((answered) => {
       const section = this.#section(answered.mid);
       section.settled = answered.direction;
       return { ...answered, own: section.own };
     });
-    return first ? { dtls: dtlsParameters(answer), sections } : { sections };
+    return dtls ? { dtls, sections } : { sections };
   }
 
-  #pin({ fingerprint, role }: Answer): void {
+  #checkCertificate({ fingerprint }: Answer): void {
     if (this.#fingerprint !== undefined && this.#fingerprint !== fingerprint) {
       throw negotiationFailed('the call token is bound to another certificate');
     }
-    this.#peer ??= { fingerprint, role };
-    if (this.#peer.fingerprint !== fingerprint) throw negotiationFailed('a later answer has another fingerprint');
-    if (this.#peer.role !== role) throw negotiationFailed('a later answer has another DTLS role');
+    if (this.#peer !== undefined && this.#peer !== fingerprint) {
+      throw negotiationFailed('a later answer has another fingerprint');
+    }
   }
 
   #add(kind: MediaKind, own: boolean, direction: Direction): MutableSection {
@@ -161,7 +162,11 @@ export class Negotiation {
 
 const isIdle = ({ own, taken, settled }: MutableSection): boolean => !own && !taken && settled === 'inactive';
 
-const dtlsParameters = ({ fingerprint, role }: Answer): DtlsParameters => ({
-  role,
-  fingerprints: [{ algorithm: 'sha-256', value: fingerprint }],
-});
+/**
+ * The role of the first answer stands for the life of the connection: what a later one says means nothing, because a client
+ * to which a later offer says `actpass` again may answer any (Firefox does, in new sections).
+ */
+const dtlsParameters = ({ fingerprint, role }: Answer): DtlsParameters => {
+  if (role === undefined) throw negotiationFailed('the answer needs setup active or passive, the same in all sections');
+  return { role, fingerprints: [{ algorithm: 'sha-256', value: fingerprint }] };
+};

@@ -45,7 +45,7 @@ describe('an offer in the client’s view', () => {
   });
 });
 
-describe('the first offer’s DTLS role', () => {
+describe('an offer’s DTLS role', () => {
   it('is taken by the server in every section, and nothing else changes', () => {
     const active = offerActive(OFFER);
     expect(active.match(/^a=setup:active$/gm)).toHaveLength(3);

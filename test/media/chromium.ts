@@ -57,7 +57,6 @@ export class Peer {
   readonly name: string;
   readonly #page: Page;
   readonly #options: PeerOptions;
-  #first = true;
   #closed = false;
 
   constructor({ page }: Chromium, name: string, options: PeerOptions = {}) {
@@ -67,9 +66,8 @@ export class Peer {
   }
 
   async answer({ sdp }: Pick<Offer, 'sdp'>): Promise<string> {
-    // The SDK's own copy of the first offer says active, so that the server sends its ClientHello at once.
-    const applied = this.#first ? sdp.replaceAll('a=setup:actpass', 'a=setup:active') : sdp;
-    this.#first = false;
+    // The SDK's own copy of an offer says active, so that the server sends its ClientHello at once.
+    const applied = sdp.replaceAll('a=setup:actpass', 'a=setup:active');
     const { audio = true, video = true, width = 320, height = 240 } = this.#options;
     const devices = { audio, video: video && { width, height } };
     return this.#page.evaluate(answerOffer, { name: this.name, sdp: applied, devices });

@@ -135,14 +135,36 @@ describe('a negotiation', () => {
     expect(negotiation.restarting).toBe(false);
   });
 
-  it('refuses a later answer with another DTLS role or another certificate', () => {
-    const { offer, answer, identity } = participant();
+  it('refuses a first answer that leaves the DTLS role open', () => {
+    const { negotiation, offer, identity } = participant();
+    const { id, sdp } = offer();
+    const answer = writeAnswer(sdp, { identity });
+    for (const open of [
+      answer.replace('setup:active', 'setup:passive'),
+      answer.replaceAll('setup:active', 'setup:actpass'),
+    ]) {
+      expect(() => negotiation.answer(id, open)).toThrow(/setup active or passive/);
+    }
+    expect(negotiation.answer(id, answer)?.dtls?.role).toBe('client');
+  });
+
+  it('looks at the DTLS role of no later answer, and refuses one with another certificate', () => {
+    const { negotiation, offer, answer, identity, show } = participant();
     answer(offer());
-    const second = offer();
+    show(10);
+    const changed = ['passive', 'actpass', 'holdconn', ''].map((role) => (sdp: string) => {
+      return sdp.replaceAll('a=setup:active', `a=setup:${role}`);
+    });
+    const mixed = (sdp: string) => sdp.replace('a=setup:active', 'a=setup:passive');
+    const silent = (sdp: string) => sdp.replaceAll('a=setup:active\r\n', '');
+    for (const change of [...changed, mixed, silent]) {
+      const { id, sdp } = offer();
+      expect(negotiation.answer(id, change(writeAnswer(sdp, { identity })))?.sections).toHaveLength(3);
+    }
+    const last = offer();
     const failed = expect.objectContaining({ code: 'negotiation_failed' });
-    expect(() => answer(second, { identity: { ...identity, setup: 'passive' } })).toThrow(failed);
-    expect(() => answer(second, { identity: newIdentity() })).toThrow(failed);
-    expect(answer(second)).toBeDefined();
+    expect(() => answer(last, { identity: newIdentity() })).toThrow(failed);
+    expect(answer(last)).toBeDefined();
   });
 
   it('takes only the certificate that the call is bound to, however it is written', () => {
