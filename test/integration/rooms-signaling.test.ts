@@ -1,13 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
 import { readOffer, values } from '../../src/load/sdp/offer.ts';
-import type { ServerMessage } from '../../src/protocol/messages.ts';
-import { RtcClient } from '../support/rtc-client.ts';
+import { Participant, type Tracks } from '../support/participant.ts';
 import { TestServer } from '../support/server.ts';
-import { startCall, type TestSocket } from '../support/ws-client.ts';
+import { startCall } from '../support/ws-client.ts';
 import { allFree, answerNext, errorsOf, hangUp } from './scenario.ts';
-
-type Tracks = Extract<ServerMessage, { type: 'tracks' }>['tracks'];
 
 const ROOM = 'flow: flow_a, webrtc: true, target: { kind: room }, media: { audio: true, video: false }';
 const names = ['ep_pair', 'ep_merge', 'ep_leave', 'ep_stuck', 'ep_viewer', 'ep_alone', 'ep_reject'];
@@ -18,66 +15,6 @@ beforeAll(async () => {
   server = await TestServer.start({ endpoints, config: { session: { reoffer_timeout_ms: 2000 } } });
 });
 afterAll(() => server?.stop());
-
-/** A participant that answers every offer as soon as it comes and sends audio, unless told otherwise. */
-class Participant {
-  readonly socket: TestSocket;
-  readonly client: RtcClient;
-  tracks: Tracks = [];
-  offers = 1;
-  lastOffer = '';
-  #answering = true;
-
-  static async join(room: string, media: { audio?: 'sendrecv' | 'recvonly' } = {}): Promise<Participant> {
-    const { token } = await server.mint(room);
-    const socket = await startCall(server.wsUrl, { endpoint_id: room, token, media }, { timeoutMs: 20_000 });
-    const { offer_id, sdp } = await socket.expect('offer');
-    const { tracks } = await socket.expect('tracks');
-    const client = await RtcClient.answer(sdp);
-    socket.send({ type: 'answer', offer_id, sdp: client.answerSdp });
-    await expect.poll(() => socket.messages.some(({ type }) => type === 'live'), { timeout: 15_000 }).toBe(true);
-    const participant = new Participant(socket, client, tracks, sdp);
-    void participant.#follow();
-    return participant;
-  }
-
-  private constructor(socket: TestSocket, client: RtcClient, tracks: Tracks, lastOffer: string) {
-    Object.assign(this, { tracks, lastOffer });
-    this.socket = socket;
-    this.client = client;
-  }
-
-  /** Names of the participants that this one was told of, each once. */
-  get others(): string[] {
-    return [...new Set(this.tracks.map(({ participant }) => participant))];
-  }
-
-  stopAnswering(): void {
-    this.#answering = false;
-  }
-
-  async leave(): Promise<void> {
-    this.socket.send({ type: 'hangup' });
-    await this.socket.closing();
-    await this.client.close();
-  }
-
-  async #follow(): Promise<void> {
-    let told = this.tracks;
-    for (;;) {
-      const message = await this.socket.next().catch(() => undefined);
-      if (message === undefined) return;
-      if (message.type === 'tracks') told = message.tracks;
-      if (message.type !== 'offer') continue;
-      // What `tracks` tells is true of the offer that follows it.
-      this.tracks = told;
-      this.offers++;
-      this.lastOffer = message.sdp;
-      const sdp = await this.client.answer(message.sdp);
-      if (this.#answering) this.socket.send({ type: 'answer', offer_id: message.offer_id, sdp });
-    }
-  }
-}
 
 const sees = (who: Participant, count: number) => expect.poll(() => who.others.length, { timeout: 15_000 }).toBe(count);
 const hears = (who: Participant, mid: string) => {
@@ -97,9 +34,9 @@ describe('in a room', { timeout: 60_000 }, () => {
   });
 
   it('both see and hear each other, and tracks precede the offer that has them', async () => {
-    const one = await Participant.join('ep_pair');
+    const one = await Participant.join(server, 'ep_pair');
     one.client.startSending();
-    const two = await Participant.join('ep_pair');
+    const two = await Participant.join(server, 'ep_pair');
     two.client.startSending();
     await Promise.all([sees(one, 1), sees(two, 1)]);
     for (const { socket, tracks, lastOffer } of [one, two]) {
@@ -120,15 +57,15 @@ describe('in a room', { timeout: 60_000 }, () => {
   });
 
   it('a leaver frees its section, and the next one gets it under the same mid', async () => {
-    const stays = await Participant.join('ep_leave');
-    const goes = await Participant.join('ep_leave');
+    const stays = await Participant.join(server, 'ep_leave');
+    const goes = await Participant.join(server, 'ep_leave');
     goes.client.startSending();
     await sees(stays, 1);
     const [gone] = stays.tracks;
     await goes.leave();
     await sees(stays, 0);
     await expect.poll(() => directions(stays.lastOffer)).toContain(`${gone!.mid} inactive`);
-    const comes = await Participant.join('ep_leave');
+    const comes = await Participant.join(server, 'ep_leave');
     comes.client.startSending();
     await sees(stays, 1);
     expect(stays.tracks[0]).toMatchObject({ mid: gone!.mid, kind: 'audio' });
@@ -140,17 +77,17 @@ describe('in a room', { timeout: 60_000 }, () => {
   });
 
   it('those who come while an offer is unanswered are all in the next one', async () => {
-    const others = [await Participant.join('ep_merge')];
+    const others = [await Participant.join(server, 'ep_merge')];
     others[0]!.client.startSending();
     const { token } = await server.mint('ep_merge');
     // Wait until the first is shown, so that the slow one's first offer has it.
-    const probe = await Participant.join('ep_merge', { audio: 'recvonly' });
+    const probe = await Participant.join(server, 'ep_merge', { audio: 'recvonly' });
     await sees(probe, 1);
     const slow = await startCall(server.wsUrl, { endpoint_id: 'ep_merge', token });
     const first = await slow.expect('offer');
     expect((await slow.expect('tracks')).tracks).toHaveLength(1);
     for (let i = 0; i < 4; i++) {
-      const other = await Participant.join('ep_merge');
+      const other = await Participant.join(server, 'ep_merge');
       other.client.startSending();
       others.push(other);
     }
@@ -166,10 +103,10 @@ describe('in a room', { timeout: 60_000 }, () => {
   });
 
   it('one that stops answering ends by itself and delays nobody', async () => {
-    const [one, stuck] = [await Participant.join('ep_stuck'), await Participant.join('ep_stuck')];
+    const [one, stuck] = [await Participant.join(server, 'ep_stuck'), await Participant.join(server, 'ep_stuck')];
     stuck.stopAnswering();
     one.client.startSending();
-    const two = await Participant.join('ep_stuck');
+    const two = await Participant.join(server, 'ep_stuck');
     two.client.startSending();
     await Promise.all([sees(one, 1), sees(two, 1)]);
     await Promise.all([hears(one, one.tracks[0]!.mid), hears(two, two.tracks[0]!.mid)]);
@@ -181,9 +118,9 @@ describe('in a room', { timeout: 60_000 }, () => {
   });
 
   it('a viewer sees the others and is not seen', async () => {
-    const sender = await Participant.join('ep_viewer');
+    const sender = await Participant.join(server, 'ep_viewer');
     sender.client.startSending();
-    const viewer = await Participant.join('ep_viewer', { audio: 'recvonly' });
+    const viewer = await Participant.join(server, 'ep_viewer', { audio: 'recvonly' });
     viewer.client.startSending();
     await sees(viewer, 1);
     await hears(viewer, viewer.tracks[0]!.mid);
@@ -193,7 +130,7 @@ describe('in a room', { timeout: 60_000 }, () => {
   });
 
   it('a hostile answer ends that session alone', async () => {
-    const [good, bad] = [await Participant.join('ep_reject'), await Participant.join('ep_reject')];
+    const [good, bad] = [await Participant.join(server, 'ep_reject'), await Participant.join(server, 'ep_reject')];
     good.client.startSending();
     await sees(bad, 1);
     bad.stopAnswering();
@@ -204,7 +141,7 @@ describe('in a room', { timeout: 60_000 }, () => {
     expect((await bad.socket.closing()).code).toBe(4422);
     expect(errorsOf(bad.socket.messages)).toMatchObject([{ code: 'negotiation_failed' }]);
     await bad.client.close();
-    const next = await Participant.join('ep_reject');
+    const next = await Participant.join(server, 'ep_reject');
     await sees(next, 1);
     await Promise.all([good.leave(), next.leave()]);
   });
