@@ -72,28 +72,23 @@ const mirror = (clientSends: boolean, clientReceives: boolean): Direction => {
 };
 
 /**
- * The client must keep the offered payload types, because both directions use them. Parameters stay as offered: they
- * say what the server takes, and the client has agreed to send it.
+ * The offered codecs that the client took, in its order. Formats that were not offered, and payload types that it uses for
+ * something else, are left out: nothing of them is ever sent to it. Parameters stay as offered: they say what the server
+ * takes, and the client has agreed to send it. A section without any must be rejected with port 0 (RFC 3264 section 6.1).
  */
 const readCodecs = (
   mid: string,
   offered: readonly RtpCodecParameters[],
   media: MediaDescription,
 ): RtpCodecParameters[] => {
-  const payloadTypes = [
-    ...new Set(
-      String(media.payloads ?? '')
-        .trim()
-        .split(/ +/),
-    ),
-  ];
-  const codecs = payloadTypes.map((payloadType) => {
-    const codec = offered.find((candidate) => String(candidate.payloadType) === payloadType);
-    if (codec === undefined) throw negotiationFailed(`section ${mid} of the answer has a payload type of its own`);
-    if (!mapsAsOffered(codec, media)) throw negotiationFailed(`section ${mid} of the answer maps a codec differently`);
-    return { ...codec, rtcpFeedback: answeredFeedback(codec, media) };
-  });
-  if (!codecs.some((codec) => !isRtx(codec))) throw negotiationFailed(`section ${mid} of the answer has no codec`);
+  const payloadTypes = new Set(String(media.payloads ?? '').split(' '));
+  const taken = [...payloadTypes].flatMap(
+    (payloadType) => offered.find((codec) => String(codec.payloadType) === payloadType) ?? [],
+  );
+  const codecs = taken
+    .filter((codec) => mapsAsOffered(codec, media))
+    .map((codec) => ({ ...codec, rtcpFeedback: answeredFeedback(codec, media) }));
+  if (codecs.every(isRtx)) throw negotiationFailed(`section ${mid} of the answer has no codec that was offered`);
   return codecs;
 };
 
@@ -103,13 +98,17 @@ const mapsAsOffered = (codec: RtpCodecParameters, { rtp, fmtp }: MediaDescriptio
     ({ codec: name, rate, encoding }) =>
       String(name).toLowerCase() === codecName(codec).toLowerCase() &&
       rate === codec.clockRate &&
-      Number(encoding ?? 1) === (codec.channels ?? 1),
+      sameChannels(codec, encoding),
   );
   if (!same || maps.length === 0) return false;
   if (!isRtx(codec)) return true;
   const own = fmtp.filter(({ payload }) => payload === codec.payloadType);
   return own.every(({ config }) => /(?:^|;) *apt=(\d+)/.exec(String(config))?.[1] === String(repairs(codec)));
 };
+
+/** Opus always is `/2` (RFC 7587 section 7) and decodes alike whatever a client writes there. */
+const sameChannels = (codec: RtpCodecParameters, answered: unknown): boolean =>
+  codecName(codec).toLowerCase() === 'opus' || Number(answered ?? 1) === (codec.channels ?? 1);
 
 const answeredFeedback = ({ payloadType, rtcpFeedback = [] }: RtpCodecParameters, { rtcpFb = [] }: MediaDescription) =>
   rtcpFeedback.filter(({ type, parameter }) =>
@@ -138,7 +137,7 @@ const readEncodings = (
   streams: DeclaredStreams,
 ): RtpEncodingParameters[] => {
   const has = (wanted: string) => headerExtensions.some(({ uri }) => uri === wanted);
-  const rids = readRids(mid, offeredRids, media);
+  const rids = readRids(offeredRids, media);
   if (rids.length > 0 && has(RID_EXTENSION)) return rids.map((rid) => ({ rid, ...layering(rids.length) }));
   const ssrc = readSsrcs(mid, streams, codecs.some(isRtx));
   if (ssrc === undefined && !has(MID_EXTENSION)) {
@@ -153,17 +152,17 @@ const readEncodings = (
  */
 const layering = (layers: number) => (layers > 1 ? { scalabilityMode: 'L1T3' } : {});
 
-/** The layers of `a=simulcast:send` in their order (RFC 8853 section 5.1): the first of each alternatives, none that is paused. */
-const readRids = (mid: string, offered: readonly string[], { simulcast }: MediaDescription): string[] => {
+/**
+ * The layers of `a=simulcast:send` in their order (RFC 8853 section 5.1): the first of each alternatives, none that is
+ * paused and none that was not offered.
+ */
+const readRids = (offered: readonly string[], { simulcast }: MediaDescription): string[] => {
   const list = simulcast?.dir1 === 'send' ? simulcast.list1 : simulcast?.dir2 === 'send' ? simulcast.list2 : undefined;
   if (list === undefined) return [];
   const layers = String(list).split(';');
-  const rids = layers.flatMap((layer) => layer.split(',').find((rid) => !rid.startsWith('~')) ?? []);
-  if (rids.some((rid) => !offered.includes(rid)) || new Set(rids).size < rids.length) {
-    throw negotiationFailed(`section ${mid} of the answer has RIDs that were not offered`);
-  }
+  const rids = new Set(layers.flatMap((layer) => layer.split(',').find((rid) => !rid.startsWith('~')) ?? []));
   // A camera that is off at the moment: all layers are paused and come when it is turned on.
-  return rids.length > 0 ? rids : offered.slice(0, layers.length);
+  return rids.size > 0 ? [...rids].filter((rid) => offered.includes(rid)) : offered.slice(0, layers.length);
 };
 
 const readSsrcs = (
