@@ -1,4 +1,4 @@
-import { directionOf, type Kind, offerActive, readSections, type Section } from './sdp.ts';
+import { answerStereo, directionOf, type Kind, offerActive, readSections, type Section } from './sdp.ts';
 
 /** ICE heals a short gap by itself; after this long, in milliseconds, new credentials are asked for. */
 const DISCONNECTED_PATIENCE_MS = 2000;
@@ -49,10 +49,10 @@ export class Peer {
     });
     // Nothing here waits for the other: the browser does one after the other (webrtc-pc, section 4.4.1.2).
     const [answer] = await Promise.all([this.#pc.createAnswer(), ...attached]);
-    const told = answer.sdp ?? '';
+    const told = answerStereo(answer.sdp ?? '', sdp);
     // The server makes itself ready meanwhile. Later it could send media before the browser expects any.
     if (first) tell(told);
-    await this.#pc.setLocalDescription(answer);
+    await this.#pc.setLocalDescription({ type: 'answer', sdp: told });
     if (!first) tell(told);
   }
 

@@ -15,6 +15,18 @@ export interface Section {
  */
 export const offerActive = (sdp: string): string => sdp.replaceAll(/^a=setup:actpass$/gm, 'a=setup:active');
 
+/**
+ * Takes in stereo what the offer sends in stereo. Chromium decodes one channel unless its own answer asks for two, which it
+ * never writes by itself (RFC 7587 section 6.1: `stereo` says what the receiver prefers).
+ */
+export const answerStereo = (answer: string, offer: string): string => {
+  const offered = offer.matchAll(/^a=fmtp:(\d+) (?:.*;)?sprop-stereo=1(?:;|\r?$)/gm);
+  const formats = new Set([...offered].map(([, payloadType]) => payloadType));
+  return answer.replaceAll(/^a=fmtp:(\d+) (?!(?:.*;)?stereo=)/gm, (line, payloadType: string) =>
+    formats.has(payloadType) ? `${line}stereo=1;` : line,
+  );
+};
+
 /** The audio and video sections of an offer (RFC 8829 section 5.10), other kinds left out. */
 export function readSections(sdp: string): Section[] {
   return sdp

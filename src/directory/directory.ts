@@ -28,6 +28,8 @@ export interface EndpointMedia {
   audio: boolean;
   video: boolean;
   simulcast: boolean;
+  /** Whether Opus is asked for in stereo and sent in it. */
+  stereo?: boolean;
   /** The one video codec of a room, or the only one offered elsewhere; undefined offers all. */
   videoCodec?: VideoCodec;
 }

@@ -42,6 +42,7 @@ export const EndpointSchema = Type.Object(
         audio: Type.Boolean({ default: true }),
         video: Type.Boolean({ default: true }),
         simulcast: Type.Optional(Type.Boolean()),
+        stereo: Type.Boolean({ default: false }),
         video_codec: Type.Optional(Type.Enum(['VP8', 'H264', 'VP9', 'AV1'])),
       },
       { ...exact, default: {} },

@@ -128,6 +128,7 @@ function toEndpoint(team: string, { id, flow, webrtc, state, target, media, ...r
       audio: media.audio,
       video: media.video,
       simulcast: media.simulcast ?? (kind === 'room' && canSimulcast(media)),
+      ...(media.stereo && { stereo: true }),
       ...(media.video_codec && { videoCodec: media.video_codec }),
     }),
     maxSessions: rules.max_sessions,

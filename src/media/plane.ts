@@ -138,11 +138,12 @@ export class LocalMedia implements MediaPlane {
   /** All routers have the same codecs, so that a profile is good for every worker. */
   #profile(router: Router, { target, media }: Endpoint): Profile {
     const videoCodec = media.videoCodec ?? (target.kind === 'room' ? 'VP8' : undefined);
-    const key = `${videoCodec} ${media.simulcast}`;
+    const { simulcast, stereo } = media;
+    const key = `${videoCodec} ${simulcast} ${stereo}`;
     const known = this.#profiles.get(key);
     if (known !== undefined) return known;
     const { startBitrateKbps } = this.#options;
-    const profile = makeProfile(router.rtpCapabilities, { videoCodec, simulcast: media.simulcast, startBitrateKbps });
+    const profile = makeProfile(router.rtpCapabilities, { videoCodec, simulcast, stereo, startBitrateKbps });
     this.#profiles.set(key, profile);
     return profile;
   }

@@ -43,6 +43,9 @@ export const routerCodecs: RouterRtpCodecCapability[] = [
   video('AV1'),
 ];
 
+/** Both ways: `stereo` asks for it, `sprop-stereo` announces it (RFC 7587 section 6.1). */
+const STEREO = { stereo: 1, 'sprop-stereo': 1 };
+
 /** What the calls of an endpoint are offered. */
 export interface Profile {
   /** The caller's own sections. */
@@ -55,6 +58,7 @@ export interface ProfileOptions {
   /** The only video codec; all without it. */
   videoCodec?: VideoCodec | undefined;
   simulcast: boolean;
+  stereo?: boolean | undefined;
   startBitrateKbps: number;
 }
 
@@ -67,9 +71,9 @@ const PACKET_ID = 'urn:mediasoup:params:rtp-hdrext:packet-id';
 
 export const makeProfile = (
   router: RtpCapabilities,
-  { videoCodec, simulcast, startBitrateKbps }: ProfileOptions,
+  { videoCodec, simulcast, stereo = false, startBitrateKbps }: ProfileOptions,
 ): Profile => {
-  const audio = codecsOf(router, 'audio', () => true);
+  const audio = codecsOf(router, 'audio', () => true).map((codec) => (stereo ? inStereo(codec) : codec));
   const offered = codecsOf(router, 'video', (name) => videoCodec === undefined || name === videoCodec);
   const layered = codecsOf(
     router,
@@ -113,6 +117,9 @@ const codecsOf = (
     .filter((codec) => media.includes(codec) || (isRtx(codec) && payloadTypes.has(codec.parameters?.apt)))
     .map(parametersOf);
 };
+
+const inStereo = (codec: RtpCodecParameters): RtpCodecParameters =>
+  codecName(codec) === 'opus' ? { ...codec, parameters: { ...codec.parameters, ...STEREO } } : codec;
 
 const parametersOf = ({
   mimeType,

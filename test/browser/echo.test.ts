@@ -102,6 +102,45 @@ describe('a call to an echo endpoint', { timeout: 90_000 }, () => {
     expect((await arrived(page)).frames).toEqual([]);
   });
 
+  it('keeps a tone on the left there when the endpoint is stereo', async () => {
+    const { ws_url, endpoint_id, token } = await server.mint('ep_stereo');
+    await openPage();
+    const [left, right] = await page.evaluate(
+      async ([url, endpointId, token]) => {
+        const context = new AudioContext();
+        const tone = new OscillatorNode(context, { frequency: 440 });
+        const sides = new ChannelMergerNode(context, { numberOfInputs: 2 });
+        const sent = new MediaStreamAudioDestinationNode(context, { channelCount: 2 });
+        tone.connect(sides, 0, 0).connect(sent);
+        tone.start();
+        globalThis.call = sdk.connect({ url, endpointId, token, media: { audio: sent.stream.getAudioTracks()[0]! } });
+        await call.live;
+        while (!call.participants.get('remote')) await new Promise((resolve) => setTimeout(resolve, 20));
+        const srcObject = call.participants.get('remote')!;
+        // Chromium gives Web Audio nothing of a remote stream that no element plays.
+        await Object.assign(new Audio(), { srcObject }).play();
+        const heard = new ChannelSplitterNode(context, { numberOfOutputs: 2 });
+        new MediaStreamAudioSourceNode(context, { mediaStream: srcObject }).connect(heard);
+        const meters = [0, 1].map((side) => {
+          const meter = new AnalyserNode(context);
+          heard.connect(meter, side);
+          return meter;
+        });
+        const loudness = (meter: AnalyserNode) => {
+          const samples = new Float32Array(meter.fftSize);
+          meter.getFloatTimeDomainData(samples);
+          return Math.hypot(...samples) / Math.sqrt(samples.length);
+        };
+        while (loudness(meters[0]!) < 0.1) await new Promise((resolve) => setTimeout(resolve, 50));
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return meters.map(loudness);
+      },
+      [ws_url, endpoint_id, token] as const,
+    );
+    expect(left).toBeGreaterThan(0.1);
+    expect(right).toBeLessThan(left! / 20);
+  });
+
   it('carries sound alone when the caller wants no video, and the camera stays closed', async () => {
     await liveCall(await openPage(), server, 'ep_echo', { audio: true });
     await expectSound(page);

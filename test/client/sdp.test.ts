@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { directionOf, offerActive, readSections } from '../../src/client/sdp.ts';
+import { answerStereo, directionOf, offerActive, readSections } from '../../src/client/sdp.ts';
 
 const OFFER = [
   'v=0',
@@ -61,5 +61,22 @@ describe('the direction of a transceiver', () => {
       directionOf(false, true),
       directionOf(false, false),
     ]).toEqual(['sendrecv', 'sendonly', 'recvonly', 'inactive']);
+  });
+});
+
+describe('stereo', () => {
+  const offer = 'm=audio 9 x 100\r\na=fmtp:100 minptime=10;stereo=1;sprop-stereo=1\r\na=fmtp:101 stereo=1\r\n';
+  const answer = 'm=audio 9 x 100\r\na=fmtp:100 minptime=10;useinbandfec=1\r\na=fmtp:101 minptime=10\r\n';
+
+  it('is taken where the offer sends it, once', () => {
+    const stereo = answerStereo(answer, offer);
+    expect(stereo).toBe(answer.replace('a=fmtp:100 ', 'a=fmtp:100 stereo=1;'));
+    expect(answerStereo(stereo, offer)).toBe(stereo);
+  });
+
+  it('is taken nowhere else, and not against what the browser has said', () => {
+    expect(answerStereo(answer, offer.replace(';sprop-stereo=1', ''))).toBe(answer);
+    const mono = answer.replace('useinbandfec=1', 'stereo=0');
+    expect(answerStereo(mono, offer)).toBe(mono);
   });
 });

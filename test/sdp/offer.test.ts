@@ -36,6 +36,15 @@ describe('an offer', () => {
     expect(parse(sdp).media[0]!.fmtp).toEqual([{ payload: 100, config: 'minptime=10;useinbandfec=1;usedtx=1' }]);
   });
 
+  it('asks for stereo and announces it where the endpoint says so, on every section of sound', () => {
+    const stereo = { payload: 100, config: 'minptime=10;useinbandfec=1;usedtx=1;stereo=1;sprop-stereo=1' };
+    const { own, remote } = profileOf({ stereo: true });
+    for (const { audio: format } of [own, remote]) {
+      const sdp = writeOffer(1, TRANSPORT, [{ mid: '0', direction: 'sendrecv', format }]);
+      expect(parse(sdp).media[0]!.fmtp).toEqual([stereo]);
+    }
+  });
+
   it('offers every video codec with RTX and the start bitrate', () => {
     expect(names(sdp, 1)).toEqual(['VP8', 'VP9', 'H264', 'H264', 'AV1'].flatMap((codec) => [codec, 'rtx']));
     const fmtp = parse(sdp).media[1]!.fmtp.map(({ config }) => config);

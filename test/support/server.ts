@@ -34,6 +34,7 @@ const ENDPOINTS = `
       - { id: ep_echo, flow: flow_a, webrtc: true, target: { kind: echo }, media: { audio: true, video: true }, max_sessions: 100000 }
       - { id: ep_audio, flow: flow_a, webrtc: true, target: { kind: echo }, media: { audio: true, video: false }, max_sessions: 100000 }
       - { id: ep_simulcast, flow: flow_a, webrtc: true, target: { kind: echo }, media: { audio: true, video: true, simulcast: true }, max_sessions: 100 }
+      - { id: ep_stereo, flow: flow_a, webrtc: true, target: { kind: echo }, media: { audio: true, video: false, stereo: true }, max_sessions: 100 }
       - { id: ep_room, flow: flow_a, webrtc: true, target: { kind: room }, max_sessions: 100 }
       - { id: ep_one, flow: flow_a, webrtc: true, target: { kind: echo }, max_sessions: 1 }
       - { id: ep_page, flow: flow_a, webrtc: true, target: { kind: echo }, allowed_origins: ["https://app.example"] }
