@@ -1,12 +1,15 @@
 import type { ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Writable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as mediasoup from 'mediasoup';
 import type { Router, RouterRtpCodecCapability, WebRtcServer, Worker } from 'mediasoup/types';
 import type { Logger } from 'pino';
 import { joinWrites } from '../join-writes.ts';
 import { type BoundPorts, type ListenAddress, listenInfos } from './addresses.ts';
+import { killProcess } from './kill.ts';
 import type { PortRange } from './ports.ts';
+import { Pulse } from './pulse.ts';
 
 /** A worker subprocess with the ports it listens on and the router that its echo calls share. */
 export interface MediaWorker {
@@ -14,34 +17,41 @@ export interface MediaWorker {
   readonly webRtcServer: WebRtcServer;
   readonly router: Router;
   readonly ports: BoundPorts;
+  readonly pulse: Pulse;
 }
 
 export interface WorkerOptions {
   mediaCodecs: RouterRtpCodecCapability[];
   /** Path of the worker binary; mediasoup's own place by default. */
   workerBin?: string | undefined;
+  log: Pick<Logger, 'warn' | 'error'>;
 }
 
 /** A worker that was told to close and has not ended after this time is killed. */
 const KILL_AFTER_MS = 3000;
 
+/** One that was started and does not say that it runs. */
+const START_TIMEOUT_MS = 10_000;
+
 /** Starts one worker; tries the ports that its predecessor had first. Leaves no process behind when it rejects. */
 export const startWorker = async (
-  { mediaCodecs, workerBin }: WorkerOptions,
+  { mediaCodecs, workerBin, log }: WorkerOptions,
   addresses: readonly ListenAddress[],
   ports: { last?: BoundPorts | undefined; range?: PortRange | undefined },
 ): Promise<MediaWorker> => {
-  const worker = await withJoinedWrites(() =>
+  const worker = await withChild(() =>
     withoutSignalHandlers(() =>
       mediasoup.createWorker({ logLevel: 'warn', ...(workerBin === undefined ? {} : { workerBin }) }),
     ),
   );
+  // From here on it may hang: each request fails when it is killed for it.
+  const pulse = new Pulse(worker, log);
   try {
     const webRtcServer = await listen(worker, addresses, ports);
     const router = await worker.createRouter({ mediaCodecs });
     const { udpSockets, tcpServers } = await webRtcServer.dump();
     const bound = { udp: udpSockets.map(({ port }) => port), tcp: tcpServers.map(({ port }) => port) };
-    return { worker, webRtcServer, router, ports: bound };
+    return { worker, webRtcServer, router, ports: bound, pulse };
   } catch (error) {
     await stopWorker(worker);
     throw error;
@@ -53,7 +63,7 @@ export const stopWorker = async (worker: Worker): Promise<void> => {
   if (worker.subprocessClosed) return;
   const ended = new Promise<void>((resolve) => worker.once('subprocessclose', resolve));
   worker.close();
-  const timer = setTimeout(() => process.kill(worker.pid, 'SIGKILL'), KILL_AFTER_MS);
+  const timer = setTimeout(() => killProcess(worker.pid), KILL_AFTER_MS);
   await ended;
   clearTimeout(timer);
 };
@@ -116,19 +126,37 @@ const REQUESTS_FD = 3;
 
 const REQUESTS_OF_A_WRITE = 64;
 
-/** mediasoup spawns the worker synchronously; the worker reads a stream of messages. */
-const withJoinedWrites = <T>(make: () => T): T => {
+/** Makes a worker and looks after its process until it runs; mediasoup spawns it synchronously. */
+const withChild = async (make: () => Promise<Worker>): Promise<Worker> => {
+  let child: ChildProcess | undefined;
+  let spawnError: Error | undefined;
   const onSpawn = (message: unknown) => {
-    const { process: child } = message as { process: ChildProcess };
-    child.once('spawn', () => {
-      const requests = child.stdio[REQUESTS_FD];
-      if (requests instanceof Writable) joinWrites(requests, REQUESTS_OF_A_WRITE);
+    child = (message as { process: ChildProcess }).process;
+    joinRequests(child);
+    // Without a free descriptor `spawn` makes a child without pipes: mediasoup throws before it listens for this.
+    child.on('error', (error) => {
+      spawnError = error;
     });
   };
   subscribe('child_process', onSpawn);
+  const making = make();
+  unsubscribe('child_process', onSpawn);
+  const timer = setTimeout(() => child?.kill('SIGKILL'), START_TIMEOUT_MS);
   try {
-    return make();
+    return await making;
+  } catch (error) {
+    // The event comes after what mediasoup throws.
+    await nextTurn();
+    throw spawnError ?? error;
   } finally {
-    unsubscribe('child_process', onSpawn);
+    clearTimeout(timer);
   }
+};
+
+/** The worker reads a stream of messages. */
+const joinRequests = (child: ChildProcess): void => {
+  child.once('spawn', () => {
+    const requests = child.stdio[REQUESTS_FD];
+    if (requests instanceof Writable) joinWrites(requests, REQUESTS_OF_A_WRITE);
+  });
 };

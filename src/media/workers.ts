@@ -1,7 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Router, WebRtcServer } from 'mediasoup/types';
-import type { Logger } from 'pino';
 import { CallgateError } from '../errors.ts';
 import { type BoundPorts, type ListenAddress, type ListenSettings, listenAddresses } from './addresses.ts';
 import { type PortRange, requirePorts } from './ports.ts';
@@ -21,7 +20,6 @@ export interface WorkerPoolOptions extends WorkerOptions {
   /** Where media ports are taken from; the system picks without it. */
   ports?: PortRange | undefined;
   maxCallsPerWorker: number;
-  log: Pick<Logger, 'warn' | 'error'>;
 }
 
 /** One worker's chair: whoever sits there is replaced when it dies. */
@@ -90,9 +88,9 @@ export class WorkerPool {
     return makeSlot(occupant, occupant.router, () => occupant.calls--);
   }
 
-  /** Whether any worker is up. */
+  /** Whether any worker is up and answers. */
   get ready(): boolean {
-    return this.#seats.some(({ occupant }) => occupant !== undefined);
+    return this.#occupants().some(({ pulse }) => !pulse.silent);
   }
 
   /** Places that are held on living workers. */
@@ -184,7 +182,7 @@ export class WorkerPool {
 
   async #enter(name: string): Promise<RouterSlot> {
     const room = this.#rooms.get(name) ?? this.#makeRoom(name);
-    if (room.occupant.calls >= this.#options.maxCallsPerWorker) throw atCapacity();
+    if (!this.#hasPlace(room.occupant)) throw atCapacity();
     room.occupant.calls++;
     room.calls++;
     try {
@@ -214,11 +212,13 @@ export class WorkerPool {
   }
 
   #leastLoaded(): Occupant {
-    const [first, ...others] = this.#occupants();
+    const [first, ...others] = this.#occupants().filter((occupant) => this.#hasPlace(occupant));
     if (first === undefined) throw atCapacity();
-    const least = others.reduce((best, other) => (other.calls < best.calls ? other : best), first);
-    if (least.calls >= this.#options.maxCallsPerWorker) throw atCapacity();
-    return least;
+    return others.reduce((best, other) => (other.calls < best.calls ? other : best), first);
+  }
+
+  #hasPlace({ calls, pulse }: Occupant): boolean {
+    return calls < this.#options.maxCallsPerWorker && !pulse.silent;
   }
 
   #occupants(): Occupant[] {

@@ -12,8 +12,9 @@ const mediaCodecs: RouterRtpCodecCapability[] = [
 ];
 
 const errors: unknown[] = [];
+const warnings: unknown[] = [];
 const log: WorkerPoolOptions['log'] = {
-  warn: () => {},
+  warn: (...entry: unknown[]) => void warnings.push(entry),
   error: (...entry: unknown[]) => void errors.push(entry),
 };
 
@@ -59,6 +60,7 @@ const calls = (pool: WorkerPool): number[] => pool.workers.map((worker) => worke
 
 beforeEach(() => {
   errors.length = 0;
+  warnings.length = 0;
   started.length = 0;
   routers = 0;
   mediasoup.observer.on('newworker', (worker) => {
@@ -221,6 +223,31 @@ describe('a worker that is killed', () => {
     await vi.waitFor(() => expect(pool.ready).toBe(true), { timeout: 20_000 });
     expect((await portsOf(await pool.acquire()))[0]).not.toBe(ports[0]);
     thief.close();
+  });
+});
+
+describe('a worker that is stopped', () => {
+  it('gets no calls until it goes on, and is killed and replaced when it does not', async () => {
+    const pool = await makePool({ workers: 3, maxCallsPerWorker: 2 });
+    const [lost, back, busy] = pool.workers.map(({ pid }) => pid) as [number, number, number];
+    const [first] = await Promise.all([pool.acquire('ep_room'), pool.acquire(), pool.acquire()]);
+    for (const pid of [lost, back]) process.kill(pid, 'SIGSTOP');
+    await expect.poll(() => warnings.length, { timeout: 8000 }).toBe(2);
+    await expect(pool.acquire('ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
+    expect(pool.ready).toBe(true);
+    const third = await pool.acquire();
+    expect(calls(pool)).toEqual([1, 1, 2]);
+    await expect(pool.acquire()).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
+    third.release();
+
+    process.kill(back, 'SIGCONT');
+    await vi.waitFor(async () => (await pool.acquire()) && expect(calls(pool)[1]).toBe(2), { timeout: 5000 });
+    await closed(first.router);
+    await vi.waitFor(() => expect(pool.workers).toHaveLength(3), { timeout: 20_000 });
+    expect(pool.workers.slice(1).map(({ pid }) => pid)).toEqual([back, busy]);
+    expect(firstPid(pool)).not.toBe(lost);
+    expect((await pool.acquire('ep_room')).router.closed).toBe(false);
+    expect(errors).toContainEqual([{ pid: lost }, expect.stringContaining('is killed')]);
   });
 });
 
