@@ -1,4 +1,4 @@
-import type { Writable } from 'node:stream';
+import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import type { Config } from '../config.ts';
@@ -16,8 +16,8 @@ import { MessageRate } from './message-rate.ts';
 export interface Client {
   peer: PeerAddress;
   origin: string | undefined;
-  /** What the WebSocket writes to. */
-  stream: Writable;
+  /** What the WebSocket is spoken over. */
+  stream: Socket;
   /** Whom this socket's events are about. */
   asker: Asker;
 }
@@ -46,6 +46,11 @@ export interface AdmissionWatch {
 /** What a stranger may leave waiting while its own start is looked at. */
 const MAX_WAITING_MESSAGES = 16;
 
+/** What may come of what nobody reads, as it is on the wire: the candidates of a browser with hundreds of interfaces fit in. */
+const SKIPPED_BYTES_PER_SECOND = 256 * 1024;
+/** What taking in a frame costs besides, in bytes that cost as much. */
+const FRAME_COST_BYTES = 128;
+
 /** Failures that tell something about the presenter; the others tell something about the service. */
 const PRESENTER_FAULTS = new Set<string>([
   'token_invalid',
@@ -65,12 +70,16 @@ export class Connection implements ClientSocket {
   readonly #client: Client;
   readonly #deps: ConnectionDeps;
   readonly #rate: MessageRate;
+  readonly #skipped = new MessageRate(SKIPPED_BYTES_PER_SECOND);
   readonly #startTimer: NodeJS.Timeout;
   readonly #waiting: SessionMessage[] = [];
   #phase: 'waiting' | 'starting' | 'started' | 'closed' = 'waiting';
   #session: Session | undefined;
   #presented: Omit<AuditEvent, 'event'> = {};
+  /** Answered the last ping. */
   #alive = true;
+  /** Bytes on the wire that were looked at. */
+  #read: number;
   #counted = true;
   #told = false;
 
@@ -78,14 +87,17 @@ export class Connection implements ClientSocket {
     this.#ws = ws;
     this.#client = client;
     this.#deps = deps;
+    this.#read = client.stream.bytesRead;
     this.#rate = new MessageRate(deps.admission.messages_per_second);
     this.#startTimer = setTimeout(() => this.fail(unspent('start_timeout')), deps.admission.start_timeout_ms);
-    ws.on('message', (data, isBinary) => {
-      if (isBinary) this.fail(badMessage('Frames are text'));
-      else this.receive(data as Buffer);
-    });
+    ws.on('message', (data, isBinary) => this.receive(data as Buffer, isBinary));
     ws.on('broken', () => this.fail(badMessage('The frame breaks the WebSocket protocol or is too large')));
+    // ws by itself would answer every ping of a flood.
+    ws.on('ping', (data) => {
+      if (this.#hears() && this.#reads()) ws.pong(data);
+    });
     ws.on('pong', () => {
+      if (this.#alive) this.#hears();
       this.#alive = true;
     });
     // Errors of a socket are followed by its close.
@@ -98,10 +110,10 @@ export class Connection implements ClientSocket {
     this.#first(message);
   }
 
-  /** Takes one text frame. */
-  receive(data: Buffer | string): void {
-    if (this.#isDone()) return;
-    if (!this.#rate.allow(performance.now())) return this.fail(this.#unlessSpent('rate_limited'));
+  /** Takes one data frame. */
+  receive(data: Buffer | string, isBinary = false): void {
+    if (this.#isDone()) return void this.#skips();
+    if (isBinary) return this.fail(badMessage('Frames are text'));
     if (data.length > MAX_FRAME_BYTES && !this.#admitsLarge(data)) return;
     try {
       this.#handle(parseClientMessage(data.toString()));
@@ -111,9 +123,7 @@ export class Connection implements ClientSocket {
   }
 
   send(message: ServerMessage): void {
-    if (this.#ws.readyState !== this.#ws.OPEN) return;
-    // A client that does not read is as good as gone, and must not fill our memory.
-    if (this.#ws.bufferedAmount > this.#deps.admission.max_buffered_bytes) return this.#ws.terminate();
+    if (this.#ws.readyState !== this.#ws.OPEN || !this.#reads()) return;
     // What is said in one go, the end and the close say, leaves in one write.
     const { stream } = this.#client;
     stream.cork();
@@ -147,6 +157,42 @@ export class Connection implements ClientSocket {
     if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
   }
 
+  /** Counts a message or a control frame in; false when it is not to be heeded. */
+  #hears(): boolean {
+    if (this.#isDone()) return this.#skips();
+    this.#read = this.#client.stream.bytesRead;
+    if (this.#rate.allow(performance.now())) return true;
+    this.#overrun();
+    return false;
+  }
+
+  /** Counts what is not looked at in, by its bytes. */
+  #skips(): false {
+    const { bytesRead } = this.#client.stream;
+    const cost = bytesRead - this.#read + FRAME_COST_BYTES;
+    if (!this.#skipped.allow(performance.now(), cost)) this.#overrun();
+    this.#read = bytesRead;
+    return false;
+  }
+
+  /**
+   * Whoever says too much is told so and not read any more, or what is on its way would be until the close is answered.
+   * Without that answer ws cuts the connection at its close timeout.
+   */
+  #overrun(): void {
+    this.fail(this.#unlessSpent('rate_limited'));
+    this.#ws.pause();
+    // A session that is over has not told its end yet.
+    if (this.#isClosed()) this.#client.stream.end();
+  }
+
+  /** A client that does not read is as good as gone, and must not fill our memory. */
+  #reads(): boolean {
+    if (this.#ws.bufferedAmount <= this.#deps.admission.max_buffered_bytes) return true;
+    this.#ws.terminate();
+    return false;
+  }
+
   /** A frame over the usual size can only be the answer to a large offer. Anything else is refused unread. */
   #admitsLarge(data: Buffer | string): boolean {
     const session = this.#session;
@@ -162,6 +208,9 @@ export class Connection implements ClientSocket {
 
   #handle(message: ClientMessage): void {
     if (this.#phase === 'waiting') return this.#first(message);
+    // Nobody reads them: mediasoup is ICE-lite and learns the client's addresses from its checks (RFC 8445 section 2.5).
+    if (message.type === 'candidate') return void this.#skips();
+    if (!this.#hears()) return;
     if (message.type === 'start' || message.type === 'resume') throw badMessage('The session has already started');
     if (this.#session) return this.#session.receive(message);
     if (this.#waiting.push(message) > MAX_WAITING_MESSAGES) throw badMessage('Too many messages before the offer');

@@ -43,6 +43,8 @@ const SOCKET_OPTIONS = {
   noServer: true,
   clientTracking: false,
   perMessageDeflate: false,
+  // Pings count as messages, and each connection answers those that it may send.
+  autoPong: false,
   maxPayload: MAX_PAYLOAD_BYTES,
   maxFragments: 256,
   // What is read of a frame before it is whole costs hundreds of bytes apiece. The longest frame in the smallest TCP

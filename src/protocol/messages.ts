@@ -124,8 +124,8 @@ type MessageOf<Schemas extends Record<string, Type.TSchema>> = {
 }[keyof Schemas];
 
 export type ClientMessage = MessageOf<typeof CLIENT_MESSAGES>;
-/** What a client may say once its session has begun. */
-export type SessionMessage = Exclude<ClientMessage, { type: 'start' | 'resume' }>;
+/** What a session hears of its client. */
+export type SessionMessage = Exclude<ClientMessage, { type: 'start' | 'resume' | 'candidate' }>;
 export type ServerMessage = MessageOf<typeof SERVER_MESSAGES>;
 export type StartMessage = Static<typeof Start>;
 export type MediaDirection = Static<typeof Direction>;

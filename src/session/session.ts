@@ -103,9 +103,6 @@ export class Session {
         return this.dispatch({ type: 'restart' });
       case 'hangup':
         return this.dispatch({ type: 'hangup' });
-      case 'candidate':
-        // mediasoup is ICE-lite and learns the client's addresses from its checks (RFC 8445 section 2.5).
-        return;
       default:
         return message satisfies never;
     }

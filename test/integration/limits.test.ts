@@ -171,7 +171,7 @@ describe('one server', () => {
   it('takes 20 messages a second and refuses the next ones with rate_limited', async () => {
     const minted = await server.mint('ep_echo');
     const socket = await win(server, minted);
-    for (let i = 0; i < 100; i++) socket.send({ type: 'candidate', candidate: null });
+    for (let i = 0; i < 100; i++) socket.send({ type: 'media', media: {} });
     expect(await socket.expect('error')).toMatchObject({ code: 'rate_limited', retryable: false });
     expect((await socket.closing()).code).toBe(4429);
     expect(errorsOf(socket.messages)).toHaveLength(1);
@@ -180,7 +180,7 @@ describe('one server', () => {
 
   it('keeps a call that says 15 things at once', async () => {
     const socket = await win(server, await server.mint('ep_echo'));
-    for (let i = 0; i < 15; i++) socket.send({ type: 'candidate', candidate: null });
+    for (let i = 0; i < 15; i++) socket.send({ type: 'media', media: {} });
     await hangUp(socket);
   });
 

@@ -51,6 +51,13 @@ export class RawClient {
     return this.#socket.write(data);
   }
 
+  /** Writes the same over and over until the connection is closed; resolves to the bytes that the other side took. */
+  async flood(data: Buffer): Promise<number> {
+    const drained = () => new Promise<void>((resolve) => this.#socket.once('drain', resolve));
+    while (this.open) if (!this.#socket.write(data)) await Promise.race([drained(), this.closed]);
+    return this.#socket.bytesWritten - this.#socket.writableLength;
+  }
+
   /** Stops reading, so that what the server sends piles up. */
   pause(): void {
     this.#socket.pause();
