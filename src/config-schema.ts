@@ -125,7 +125,7 @@ export const ConfigSchema = section({
     sockets_per_address: count(120, 'Open sockets per address (IPv6: per /64).'),
     failed_presentations_per_minute: count(30, 'Failed presentations per address and minute.'),
     limit_loopback: Type.Boolean({ default: false, description: 'Apply the limits per address to loopback as well.' }),
-    messages_per_second: count(20, 'Messages per socket and second.'),
+    messages_per_second: count(20, 'Messages and control frames per socket and second; candidates do not count.'),
     ping_interval_ms: ms(15_000, 'A socket that has not answered the last ping by the next is lost.'),
     max_buffered_bytes: count(1_048_576, 'A socket with more than this unsent is lost.'),
   }),
