@@ -47,7 +47,8 @@ const MASKS: [RegExp, string][] = [
   [/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>'],
   [/[0-9A-F]{2}(:[0-9A-F]{2}){31}/g, '<fingerprint>'],
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}/g, '<uuid>'],
-  [/a=candidate:.*/g, 'a=candidate:<candidate>'],
+  // One for each address of the machine.
+  [/(a=candidate:.*\s+)+/g, 'a=candidate:<candidates>\n    '],
   [/(a=ice-(ufrag|pwd)):\S+/g, '$1:<secret>'],
   [/ws:\/\/127\.0\.0\.1:\d+/g, 'ws://<host>'],
   [/(a=(?:ssrc|ssrc-group:FID)[: ])[\d ]+/g, '$1<ssrc> '],
