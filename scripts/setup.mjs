@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { install } from './distribution.mjs';
+import { distributionName, install, osRelease } from './distribution.mjs';
 import { locked, progress, root, run, SetupError, say, which } from './system.mjs';
 import { ensureWorker } from './worker/worker.mjs';
 
@@ -121,11 +121,16 @@ export function fingerprint(paths) {
 const browsers = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 const macBrowsers = ['/Applications/Google Chrome.app', '/Applications/Chromium.app'];
 
-/** The programs that the tests start beside ours: Redis and a browser. */
+/** What tests need that call from another host: where they cannot be run they say so, and the others are run. */
+const elsewhere = () => process.getuid?.() === 0 && distributionName(osRelease()).startsWith('debian');
+
+/** The programs that the tests start beside ours: Redis and browsers. */
 export async function testTools() {
   const missing = () => [
     ...(which('redis-server') ? [] : ['redis-server']),
     ...(browsers.some(which) || macBrowsers.some((path) => existsSync(path)) ? [] : ['chromium']),
+    ...(elsewhere() && !which('firefox-esr') ? ['firefox-esr'] : []),
+    ...(elsewhere() && !which('ip') ? ['iproute2'] : []),
   ];
   const wanted = missing();
   if (wanted.length === 0) return;

@@ -1,6 +1,6 @@
-import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import type * as Sdk from '../../src/client/index.ts';
+import type { CallerPage } from '../support/browser.ts';
 import type { MintedToken, TestServer } from '../support/server.ts';
 
 declare global {
@@ -14,7 +14,7 @@ declare global {
 export const SMALL = { width: 320, height: 240, frameRate: 15 };
 
 /** Makes the page's one call (`globalThis.call`) and plays whatever comes back. */
-export async function startCall(page: Page, minted: MintedToken, media: Sdk.MediaChoices): Promise<void> {
+export async function startCall(page: CallerPage, minted: MintedToken, media: Sdk.MediaChoices): Promise<void> {
   await page.evaluate(
     ([{ ws_url, endpoint_id, token }, media]) => {
       const call = sdk.connect({ url: ws_url, endpointId: endpoint_id, token, media });
@@ -36,7 +36,7 @@ export async function startCall(page: Page, minted: MintedToken, media: Sdk.Medi
 
 /** Starts a call and waits until its media is connected. */
 export async function liveCall(
-  page: Page,
+  page: CallerPage,
   server: TestServer,
   endpointId: string,
   media: Sdk.MediaChoices = { audio: true, video: SMALL },
@@ -56,7 +56,7 @@ export interface Arrived {
 }
 
 /** What has arrived, counted by the browser that received it. */
-export const arrived = (page: Page): Promise<Arrived> =>
+export const arrived = (page: CallerPage): Promise<Arrived> =>
   page.evaluate(async () => {
     const inbound = [...(await call.getStats()).values()].filter(({ type }) => type === 'inbound-rtp');
     const audio = inbound.filter(({ kind }) => kind === 'audio');
@@ -69,13 +69,13 @@ export const arrived = (page: Page): Promise<Arrived> =>
   });
 
 /** Waits until pictures of this many videos have been decoded since now. */
-export async function expectPictures(page: Page, videos = 1): Promise<void> {
+export async function expectPictures(page: CallerPage, videos = 1): Promise<void> {
   const before = (await arrived(page)).frames;
   const moving = async () => (await arrived(page)).frames.filter((frames, index) => frames >= (before[index] ?? 0) + 5);
   await expect.poll(async () => (await moving()).length, { timeout: 20_000 }).toBeGreaterThanOrEqual(videos);
 }
 
-export async function expectSound(page: Page): Promise<void> {
+export async function expectSound(page: CallerPage): Promise<void> {
   const before = (await arrived(page)).samples;
   await expect
     .poll(async () => (await arrived(page)).samples, { timeout: 20_000 })
@@ -84,7 +84,7 @@ export async function expectSound(page: Page): Promise<void> {
 }
 
 /** How the page's call ended, once it has. */
-export const ending = (page: Page): Promise<{ reason?: string; code?: string; closeCode?: number }> =>
+export const ending = (page: CallerPage): Promise<{ reason?: string; code?: string; closeCode?: number }> =>
   page.evaluate(async () => {
     const { reason, error } = await call.ended;
     return {

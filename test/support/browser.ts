@@ -4,16 +4,25 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
+import type { Network } from './network.ts';
 
 const EXECUTABLES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
+export interface BrowserOptions {
+  devices?: 'granted' | 'denied';
+  /** Runs on the other host of this network; pages of `site` may then use devices without TLS. */
+  network?: Network;
+  site?: CallerSite;
+}
+
 /** A real Chromium with a fake camera and microphone; whoever asks for them is always answered the same way. */
-export function launchBrowser({ devices = 'granted' }: { devices?: 'granted' | 'denied' } = {}): Promise<Browser> {
+export async function launchBrowser({ devices = 'granted', network, site }: BrowserOptions = {}): Promise<Browser> {
   const executablePath = EXECUTABLES.find(existsSync);
   if (!executablePath) throw new Error(`No Chromium at ${EXECUTABLES.join(', ')}`);
   return chromium.launch({
-    executablePath,
+    executablePath: network ? await network.script(executablePath) : executablePath,
     args: [
+      ...(site ? [`--unsafely-treat-insecure-origin-as-secure=${site.url}`] : []),
       '--no-sandbox',
       '--disable-gpu',
       '--disable-quic',
@@ -28,25 +37,30 @@ export function launchBrowser({ devices = 'granted' }: { devices?: 'granted' | '
   });
 }
 
+/** As much of a page as calls need; Playwright's and Firefox's have it. */
+export type CallerPage = Pick<Page, 'evaluate' | 'close'> & { goto(url: string): Promise<unknown> };
+
 /** An empty page that has the SDK as `globalThis.sdk`, from an origin of its own as a customer's page would be. */
 export interface CallerSite {
-  open(browser: Browser): Promise<Page>;
+  readonly url: string;
+  open<P extends CallerPage>(browser: { newPage(): Promise<P> }): Promise<P>;
   close(): Promise<void>;
 }
 
-export async function serveCallerSite(): Promise<CallerSite> {
+export async function serveCallerSite(address = '127.0.0.1'): Promise<CallerSite> {
   const sdk = await bundleSdk();
   const server = createServer((request, response) => {
     if (request.url === '/sdk.js') response.setHeader('content-type', 'text/javascript').end(sdk);
     else response.setHeader('content-type', 'text/html').end(PAGE);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  const url = `http://${address}:${(server.address() as AddressInfo).port}`;
   return {
+    url,
     async open(browser) {
       const page = await browser.newPage();
-      await page.goto(`http://127.0.0.1:${port}/`);
-      await page.waitForFunction(() => 'sdk' in globalThis);
+      // The script of the page is done when it has loaded.
+      await page.goto(`${url}/`);
       return page;
     },
     close: () =>

@@ -1,0 +1,93 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CallerPage, type CallerSite, launchBrowser, serveCallerSite } from '../support/browser.ts';
+import { Firefox } from '../support/firefox.ts';
+import { describeElsewhere, Network } from '../support/network.ts';
+import { TestServer } from '../support/server.ts';
+import { arrived, expectPictures, expectSound, liveCall, SMALL } from './caller.ts';
+
+const GAP_MS = 12_000;
+
+let network: Network;
+let server: TestServer;
+let site: CallerSite;
+let firefox: Firefox;
+let chromium: Browser;
+
+const open = (name: string): Promise<CallerPage> => (name === 'Firefox' ? site.open(firefox) : site.open(chromium));
+const close = (...pages: CallerPage[]) => Promise.all(pages.map((page) => page.close()));
+const states = (page: CallerPage) => page.evaluate(() => [seen.states.at(-1), ...seen.errors]);
+
+(await describeElsewhere())('on another host', { timeout: 90_000 }, () => {
+  beforeAll(async () => {
+    network = await Network.create();
+    const { address } = network;
+    const config = { http: { host: address }, media: { listen_addresses: [address] } };
+    [server, site] = await Promise.all([TestServer.start({ config }), serveCallerSite(address)]);
+    firefox = await Firefox.launch(network);
+    chromium = await launchBrowser({ network, site });
+  });
+  afterAll(async () => {
+    await Promise.all([firefox?.close(), chromium?.close()]);
+    await site?.close();
+    await server?.stop();
+    await network?.remove();
+  });
+
+  describe.each(['Firefox', 'Chromium'])('%s', (name) => {
+    it('hears and sees in a room who joins after it, and is heard and seen', async () => {
+      const [first, second] = [await open(name), await open(name)];
+      for (const page of [first, second]) await liveCall(page, server, 'ep_room');
+      for (const page of [first, second]) {
+        await expectSound(page);
+        await expectPictures(page);
+        expect(await states(page)).toEqual(['live']);
+      }
+      await close(first, second);
+    });
+
+    it('goes on after an ICE restart', async () => {
+      const page = await open(name);
+      await liveCall(page, server, 'ep_echo');
+      await expectPictures(page);
+      const negotiated = () => page.evaluate(() => call.session?.expiresInMs);
+      const before = await negotiated();
+      await page.evaluate(() => globalThis.dispatchEvent(new Event('online')));
+      await expect.poll(negotiated, { timeout: 10_000 }).not.toBe(before);
+      await expectSound(page);
+      await expectPictures(page);
+      expect(await states(page)).toEqual(['live']);
+      await close(page);
+    });
+
+    it('sends a camera that is added to a call of sound', async () => {
+      const page = await open(name);
+      await liveCall(page, server, 'ep_echo', { audio: true, video: false });
+      await expectSound(page);
+      expect((await arrived(page)).frames).toEqual([]);
+      await page.evaluate(async (video) => {
+        const [track] = (await navigator.mediaDevices.getUserMedia({ video })).getVideoTracks();
+        await call.replaceTrack('video', track ?? null);
+      }, SMALL);
+      await expectPictures(page);
+      await expectSound(page);
+      expect(await states(page)).toEqual(['live']);
+      await close(page);
+    });
+  });
+
+  it('Firefox and Chromium go on in a room after their network was away for 12 s', async () => {
+    const pages = await Promise.all([open('Firefox'), open('Chromium')]);
+    for (const page of pages) await liveCall(page, server, 'ep_room');
+    for (const page of pages) await expectPictures(page);
+    await network.unplug();
+    await new Promise((resolve) => setTimeout(resolve, GAP_MS));
+    await network.plug();
+    for (const page of pages) {
+      await expectSound(page);
+      await expectPictures(page);
+      expect(await states(page)).toEqual(['live']);
+    }
+    await close(...pages);
+  });
+});
