@@ -44,6 +44,8 @@ export class Call implements MediaCall {
   #restartDue = false;
   /** An offer is being made, or an answer applied. */
   #busy = false;
+  /** Pieces of work that the worker has not answered to the end. */
+  #underWay = 0;
   #toldTracks: string | undefined;
   #iceUp = false;
   #reached = false;
@@ -56,7 +58,7 @@ export class Call implements MediaCall {
     const openedAt = performance.now();
     const call = new Call(parts);
     try {
-      call.#firstOffer = await call.#makeOffer();
+      call.#firstOffer = await call.#beforeClose(call.#makeOffer());
       if (call.#transport.closed) throw new Error('the media worker is gone');
     } catch (error) {
       call.close();
@@ -90,10 +92,10 @@ export class Call implements MediaCall {
     if (answer === undefined) return false;
     this.#busy = true;
     try {
-      await this.#apply(answer);
+      await this.#beforeClose(this.#apply(answer));
     } catch (cause) {
       // A transport that is gone took the call with it, whatever the answer was.
-      if (!this.#transport.closed) throw negotiationFailed('the answer cannot be used', cause);
+      if (!this.#closed && !this.#transport.closed) throw negotiationFailed('the answer cannot be used', cause);
     } finally {
       this.#busy = false;
     }
@@ -119,9 +121,23 @@ export class Call implements MediaCall {
     this.#closed = true;
     clearTimeout(this.#expiry);
     this.#target.close();
-    this.#transport.close();
+    if (this.#underWay === 0) this.#transport.close();
     this.#producers.clear();
     this.#release();
+  }
+
+  /**
+   * The transport is closed after what was asked of it: a producer that is still being made would outlive it in mediasoup's
+   * books, and could only be closed at a worker that does not know it any more and warns of it.
+   */
+  async #beforeClose<T>(work: Promise<T>): Promise<T> {
+    this.#underWay++;
+    try {
+      return await work;
+    } finally {
+      this.#underWay--;
+      if (this.#closed && this.#underWay === 0) this.#transport.close();
+    }
   }
 
   #end(reason: EndReason): void {
@@ -160,7 +176,7 @@ export class Call implements MediaCall {
   #reach(): void {
     if (this.#reached) return;
     this.#reached = true;
-    this.#target.reached().catch(() => {
+    this.#beforeClose(this.#target.reached()).catch(() => {
       // A transport that is gone took the call with it.
       if (!this.#transport.closed) this.#end('negotiation_failed');
     });
@@ -205,7 +221,7 @@ export class Call implements MediaCall {
   #offerWhenDue(): void {
     if (!this.#due || this.#busy || this.#closed || this.#negotiation.outstanding || !this.#firstOffer) return;
     this.#busy = true;
-    this.#makeOffer().then(
+    this.#beforeClose(this.#makeOffer()).then(
       (offer) => {
         this.#busy = false;
         if (!this.#closed) this.#listener.offer(offer);
@@ -254,11 +270,7 @@ export class Call implements MediaCall {
     this.#producers.delete(mid);
     if (rtpParameters === undefined) return undefined;
     const producer = await this.#transport.produce({ kind, rtpParameters });
-    if (this.#closed) {
-      // Made on a transport that had already forgotten it; the router has not.
-      producer.close();
-      return undefined;
-    }
+    if (this.#closed) return undefined;
     this.#producers.set(mid, { producer, parameters });
     return producer;
   }

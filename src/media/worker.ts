@@ -68,8 +68,6 @@ export const stopWorker = async (worker: Worker): Promise<void> => {
   clearTimeout(timer);
 };
 
-const CLOSED_WITH_ITS_TRANSPORT = /MediaSoupNotFoundError: .*\[method:transport\.close(Producer|Consumer)\]/;
-
 /**
  * Sends what mediasoup and its workers log to the log; there is one such place in a process, the last call wins. While
  * `stopping`, an error is no more than the noise of a channel to a worker that a signal has ended, and a warning.
@@ -80,8 +78,6 @@ export const logMediasoup = (log: Pick<Logger, 'warn' | 'error'>, stopping: () =
     onerror: (namespace, line, err) => {
       // The pool tells of a dead worker itself, and knows whether it is one.
       if (line.startsWith('worker process died')) return;
-      // A hang-up while an answer is applied: the transport took its producers and consumers with it already.
-      if (CLOSED_WITH_ITS_TRANSPORT.test(line)) return;
       log[stopping() ? 'warn' : 'error'](err ? { namespace, err } : { namespace }, line);
     },
   });

@@ -168,6 +168,23 @@ describe('a call', () => {
     expect(media.transports.size).toBe(0);
   });
 
+  it.each(['echo', 'room'] as const)(
+    'to %s may be hung up right behind its answer, which the log need not tell',
+    async (target) => {
+      for (const ms of [undefined, 0, 0, 1, 1, 2, 2, 3, 5]) {
+        const { call } = await media.open({ target });
+        const accepted = call.accept('1', writeAnswer(call.firstOffer.sdp));
+        if (ms !== undefined) await new Promise((resolve) => setTimeout(resolve, ms));
+        call.close();
+        expect(media.pool.calls).toBe(0);
+        expect(await accepted).toBe(true);
+      }
+      expect(await media.held()).toEqual(NOTHING);
+      expect(media.transports.size).toBe(0);
+      expect(media.logged).toEqual([]);
+    },
+  );
+
   it('leaves nothing behind after 300 calls', async () => {
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const before = timers();
@@ -191,7 +208,7 @@ describe('media without a worker', () => {
     process.kill(media.pool.workers[0]!.pid, 'SIGKILL');
     await Promise.all(calls.map(({ events }) => events.has('ended worker_lost')));
     for (const { events } of calls) expect(events.told).toEqual(['ended worker_lost']);
-    await expect.poll(() => media.plane.ready).toBe(true);
+    await expect.poll(() => media.plane.ready, { timeout: 10_000 }).toBe(true);
     const { call } = await media.open({ target: 'room' });
     call.close();
     expect(await media.held()).toEqual(NOTHING);
@@ -205,7 +222,7 @@ describe('media without a worker', () => {
     process.kill(pid, 'SIGKILL');
     await accepting;
     await events.has('ended worker_lost');
-    await expect.poll(() => media.plane.ready).toBe(true);
+    await expect.poll(() => media.plane.ready, { timeout: 10_000 }).toBe(true);
   });
 
   it('refuses to open on a place whose worker has died', async () => {
@@ -220,7 +237,7 @@ describe('media without a worker', () => {
     const spec = { sessionId: 'sess_1', endpoint, media: {}, remainingMs: 1000 };
     const listener = { offer() {}, connected() {}, reachable() {}, ended() {} };
     await expect(media.plane.open(spec, place, listener)).rejects.toMatchObject({ code: 'unavailable' });
-    await expect.poll(() => media.plane.ready).toBe(true);
+    await expect.poll(() => media.plane.ready, { timeout: 10_000 }).toBe(true);
     expect(media.pool.calls).toBe(0);
   });
 });

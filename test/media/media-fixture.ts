@@ -16,6 +16,8 @@ export interface MediaFixture {
   held(): Promise<{ transports: number; producers: number; consumers: number }>;
   /** Every transport that is open, as mediasoup's objects. */
   transports: ReadonlySet<WebRtcTransport>;
+  /** Lines that the pool and mediasoup have logged. */
+  logged: readonly unknown[];
   /** RIDs of the layers that have arrived at any producer. */
   layers(): Promise<string[]>;
   close(): Promise<void>;
@@ -76,13 +78,14 @@ export interface TestCall {
 }
 
 export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<MediaFixture> => {
-  const silent = { debug() {}, warn() {}, error() {} };
+  const logged: unknown[] = [];
+  const note = (...entry: unknown[]) => void logged.push(entry[1]);
   const pool = await WorkerPool.create({
     workers: 1,
     listen: { addresses: ['127.0.0.1'] },
     maxCallsPerWorker: 1000,
     mediaCodecs: routerCodecs,
-    log: silent,
+    log: { warn: note, error: note },
   });
   const routers = new Set<Router>();
   const producers = new Set<Producer>();
@@ -117,6 +120,7 @@ export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<Med
     plane,
     pool,
     transports,
+    logged,
     open: (options) => openCall(plane, options),
     held: async () => {
       const dumps = await Promise.all([...routers].map((router) => router.dump()));

@@ -38,6 +38,7 @@ export class RoomTarget implements Target, RoomMember {
   /** Producers that the client rejected or that it cannot be given. */
   readonly #refused = new WeakSet<Producer>();
   readonly #announced = new WeakSet<Producer>();
+  #left = false;
 
   /** `wanted` is live: the call changes it, the target reads it before each offer. */
   constructor(call: TargetCall, wanted: Record<MediaKind, MediaDirection>, options: RoomTargetOptions) {
@@ -77,7 +78,7 @@ export class RoomTarget implements Target, RoomMember {
     this.#announced.add(producer);
     const track = { participant: this.participant, kind, producer };
     // The worker tells the first score of a stream when it has its first packet (Producer::CreateRtpStream).
-    producer.once('score', () => this.#room.publish(track));
+    producer.once('score', () => this.#left || this.#room.publish(track));
     producer.observer.once('close', () => this.#room.unpublish(track));
   }
 
@@ -109,6 +110,7 @@ export class RoomTarget implements Target, RoomMember {
   async reached(): Promise<void> {}
 
   close(): void {
+    this.#left = true;
     this.#room.leave(this);
   }
 
@@ -148,11 +150,8 @@ export class RoomTarget implements Target, RoomMember {
         mid: section.mid,
         paused: true,
       });
-      if (transport.closed || track.producer.closed) {
-        consumer.close();
-        negotiation.free(section);
-        return;
-      }
+      // Its worker closed it with its producer, and would warn of one that it does not know any more.
+      if (transport.closed || track.producer.closed) return negotiation.free(section);
       this.#shown.set(track.producer.id, { track, section, consumer });
       this.#declare(section, track, consumer);
     } catch {
