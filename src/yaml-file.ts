@@ -1,17 +1,18 @@
-import { readFileSync, statSync } from 'node:fs';
 import { relative } from 'node:path';
 import type { Static, TSchema } from 'typebox';
 import type { TLocalizedValidationError } from 'typebox/error';
 import { Settings } from 'typebox/system';
 import { Value } from 'typebox/value';
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
+import { readTextFile, readTextFileSync } from './text-file.ts';
+import { ExpansionError, YamlValues } from './yaml-values.ts';
 
 /** Largest document that is read, in bytes. */
 export const MAX_BYTES = 4 * 1024 * 1024;
-/** Aliases that a file may use; more is taken for an expansion attack. */
-const MAX_ALIASES = 100;
-/** Mistakes that are told at once. */
-const MAX_MISTAKES = 100;
+/** Mistakes that are told one by one. */
+const MAX_TOLD = 20;
+/** Misfits to the schema that are looked for; each costs time. */
+const MAX_MISFITS = 1000;
 
 /** What an operator got wrong in a file or a variable: every mistake, one a line, never a value that could be a secret. */
 export class ConfigError extends Error {
@@ -43,8 +44,8 @@ export interface YamlFile {
  * @throws {ConfigError} when it cannot be read or is not YAML. Duplicate keys are noted as mistakes.
  */
 export function readYamlFile(path: string): YamlFile {
-  const name = relative(process.cwd(), path) || path;
-  return parseYaml(readText(path, name), name);
+  const name = nameOf(path);
+  return parseYaml(readTextSync(path, name), name);
 }
 
 /**
@@ -52,35 +53,58 @@ export function readYamlFile(path: string): YamlFile {
  * @throws {ConfigError} when it is not YAML. Duplicate keys are noted as mistakes.
  */
 export function parseYaml(text: string, name: string): YamlFile {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
-  const place = (offset: number) => {
-    const { line, col } = lines.linePos(offset);
-    return `${name}:${line}:${col}`;
-  };
+  const notes = new Notes(name);
+  try {
+    const options = { lineCounter: notes.lines, prettyErrors: false, stringKeys: true, uniqueKeys: false } as const;
+    // One schema, whatever a %YAML directive or a tag asks for.
+    const document = parseDocument(text, { ...options, schema: 'core', resolveKnownTags: false });
+    for (const { pos, message } of [...document.errors, ...document.warnings]) notes.add(pos[0], message);
+    if (document.errors.length > 0) throw new ConfigError(notes.told());
+    const values = new YamlValues(document, (offset, message) => notes.add(offset, message));
+    return {
+      data: values.data,
+      where: (path) => notes.place(values.offsetOf(path)),
+      mistake(path, message, at) {
+        const subject = path.length === 0 ? '' : `${formatPath(path)}: `;
+        notes.add(values.offsetOf(path, at), `${subject}${message}`);
+      },
+      mistakes: () => notes.told(),
+    };
+  } catch (error) {
+    if (error instanceof ExpansionError) notes.add(error.offset, error.message);
+    else if (error instanceof RangeError) notes.add(0, 'is nested too deeply');
+    else throw error;
+    throw new ConfigError(notes.told());
+  }
+}
 
-  const notes = [...document.errors, ...document.warnings].map((error) => ({
-    offset: error.pos[0],
-    text: `${place(error.pos[0])}: ${error.message}`,
-  }));
-  const isReadable = document.errors.every((error) => error.code === 'DUPLICATE_KEY');
-  const mistakes = () =>
-    notes
-      .sort((a, b) => a.offset - b.offset)
-      .slice(0, MAX_MISTAKES)
-      .map((note) => note.text);
-  if (!isReadable) throw new ConfigError(mistakes());
+/** Mistakes of one file, told in the order of their places; what is told is bounded, and the rest is counted. */
+class Notes {
+  readonly lines = new LineCounter();
+  readonly #name: string;
+  readonly #notes: { offset: number; message: string }[] = [];
 
-  return {
-    data: plainValue(document, name),
-    where: (path) => place(offsetOf(document, path)),
-    mistake(path, message, at) {
-      const offset = offsetOf(document, path, at);
-      const subject = path.length === 0 ? '' : `${formatPath(path)}: `;
-      notes.push({ offset, text: `${place(offset)}: ${subject}${message}` });
-    },
-    mistakes,
-  };
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  add(offset: number, message: string): void {
+    this.#notes.push({ offset, message });
+  }
+
+  place(offset: number): string {
+    const { line, col } = this.lines.linePos(offset);
+    return `${this.#name}:${line}:${col}`;
+  }
+
+  told(): string[] {
+    const sorted = this.#notes.toSorted((a, b) => a.offset - b.offset);
+    const told = sorted.slice(0, MAX_TOLD).map(({ offset, message }) => `${this.place(offset)}: ${message}`);
+    const more = sorted.length - told.length;
+    return more === 0
+      ? told
+      : [...told, `${this.#name}: and ${sorted.length >= MAX_MISFITS ? 'at least ' : ''}${more} more`];
+  }
 }
 
 /**
@@ -102,35 +126,33 @@ const isLoose = (value: unknown): value is Loose => typeof value === 'object' &&
 export const listOf = (list: unknown): Loose[] =>
   Array.isArray(list) ? list.map((item) => (isLoose(item) ? item : {})) : [];
 
+/** What messages call a file. */
+export const nameOf = (path: string): string => relative(process.cwd(), path) || path;
+
 /**
  * The text of a file of bounded size, in UTF-8.
  * @throws {ConfigError} when it cannot be read, under `name`
  */
-export function readText(path: string, name: string): string {
+export function readTextSync(path: string, name: string): string {
   try {
-    const { size } = statSync(path);
-    if (size > MAX_BYTES) throw new Error(`larger than ${MAX_BYTES} bytes`);
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+    return readTextFileSync(path, { name, maxBytes: MAX_BYTES });
   } catch (error) {
-    throw new ConfigError([`${name}: cannot be read: ${(error as Error).message}`]);
+    throw asConfigError(error);
   }
 }
 
-function plainValue(document: Document.Parsed, name: string): unknown {
-  try {
-    return document.toJS({
-      maxAliasCount: MAX_ALIASES,
-      reviver: (_key, value) => (value === null ? undefined : value),
-    });
-  } catch (error) {
-    throw new ConfigError([`${name}: ${(error as Error).message}`]);
-  }
-}
+/** {@link readTextSync} for where calls go on meanwhile. */
+export const readText = (path: string, name: string): Promise<string> =>
+  readTextFile(path, { name, maxBytes: MAX_BYTES }).catch((error) => {
+    throw asConfigError(error);
+  });
 
-/** Without the limit of 8 that TypeBox sets on itself; an operator wants to see all of them. */
+const asConfigError = (error: unknown): ConfigError => new ConfigError([(error as Error).message]);
+
+/** Without the limit of 8 that TypeBox sets on itself. */
 function allErrors(schema: TSchema, value: unknown): TLocalizedValidationError[] {
   const { maxErrors } = Settings.Get();
-  Settings.Set({ maxErrors: MAX_MISTAKES });
+  Settings.Set({ maxErrors: MAX_MISFITS });
   try {
     return Value.Errors(schema, value);
   } finally {
@@ -168,19 +190,3 @@ const fromPointer = (pointer: string): Path =>
 
 const formatPath = (path: Path): string =>
   path.map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? part : `.${part}`)).join('');
-
-function offsetOf(document: Document.Parsed, path: Path, at?: 'key'): number {
-  let node: Node | null = document.contents;
-  let offset = node?.range?.[0] ?? 0;
-  for (const [depth, part] of path.entries()) {
-    if (isAlias(node)) node = node.resolve(document) ?? null;
-    if (isSeq(node)) node = (node.items[Number(part)] as Node | undefined) ?? null;
-    else if (isMap(node)) {
-      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(part));
-      if (at === 'key' && depth === path.length - 1) return (pair?.key as Node | undefined)?.range?.[0] ?? offset;
-      node = (pair?.value as Node | undefined) ?? null;
-    } else return offset;
-    offset = node?.range?.[0] ?? offset;
-  }
-  return offset;
-}

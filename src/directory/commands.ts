@@ -1,9 +1,7 @@
-import { relative } from 'node:path';
 import { CallgateError } from '../errors.ts';
-import { readText } from '../yaml-file.ts';
 import { diffTenants } from './diff.ts';
 import { type Publication, PublishedDirectory } from './published.ts';
-import { parseTenants } from './tenants.ts';
+import { parseTenants, readTenants } from './tenants.ts';
 import type { Tenants } from './tenants-schema.ts';
 
 /** What a command prints, line by line, and its exit status. */
@@ -14,7 +12,7 @@ export interface Outcome {
 
 /** `callgate directory apply`: publishes the file when all of it is right. @throws {ConfigError} with every mistake */
 export async function applyDirectory(url: string, path: string): Promise<Outcome> {
-  const { text, tenants } = readFile(path);
+  const { text, tenants } = readTenants(path);
   return withPublished(url, async (published) => {
     const changes = changesTo(tenants, await published.read());
     const version = await published.publish(text);
@@ -24,7 +22,7 @@ export async function applyDirectory(url: string, path: string): Promise<Outcome
 
 /** `callgate directory diff`: what applying the file would change. @throws {ConfigError} with every mistake of the file */
 export async function diffDirectory(url: string, path: string): Promise<Outcome> {
-  const { tenants } = readFile(path);
+  const { tenants } = readTenants(path);
   return withPublished(url, async (published) => {
     const lines = changesTo(tenants, await published.read());
     return { lines, status: lines.length > 0 ? 1 : 0 };
@@ -39,12 +37,6 @@ export function showDirectory(url: string): Promise<Outcome> {
     const head = `# version ${found.version}, applied ${found.appliedAt.toISOString()}`;
     return { lines: [head, (found.text ?? '# too large').trimEnd()], status: 0 };
   });
-}
-
-function readFile(path: string): { text: string; tenants: Tenants } {
-  const name = relative(process.cwd(), path) || path;
-  const text = readText(path, name);
-  return { text, tenants: parseTenants(text, name) };
 }
 
 /** A published version that cannot be read any more counts as none: everything of the file is told as new. */

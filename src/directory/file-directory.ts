@@ -1,7 +1,11 @@
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { nameOf, readText } from '../yaml-file.ts';
+import { readAside } from './aside.ts';
 import type { Directory } from './directory.ts';
 import { CurrentDirectory, type DirectoryLog, type LiveDirectory, type LoadOutcome } from './live.ts';
+import { oneAtATime } from './one-at-a-time.ts';
+import { loadTenants } from './tenants.ts';
 
 /** How often the file is looked at. */
 const LOOK_MS = 250;
@@ -12,23 +16,31 @@ const LOOK_MS = 250;
  */
 export class FileDirectory implements LiveDirectory {
   readonly #path: string;
-  readonly #read: () => Directory;
+  readonly #log: DirectoryLog;
+  readonly #complete: (directory: Directory) => Directory;
   readonly #current: CurrentDirectory;
+  readonly #load = oneAtATime(() => this.#loadOnce());
   #loaded: string;
   #seen: string;
   #timer: NodeJS.Timeout | undefined;
+  #detached = false;
   #closed = false;
 
-  /** `read` reads the file at `path`. @throws {ConfigError} when it cannot be used: a start has no version before it */
-  constructor(path: string, read: () => Directory, log: DirectoryLog) {
+  /**
+   * Reads the file; `complete` adds what is not in it.
+   * @throws {ConfigError} when it cannot be used: a start has no version before it
+   */
+  constructor(path: string, log: DirectoryLog, complete = (directory: Directory) => directory) {
     this.#path = path;
-    this.#read = read;
-    // Looked at before it is read, so that a change in between is not missed.
-    this.#loaded = stateOf(statSync(path, { bigint: true, throwIfNoEntry: false }));
-    this.#seen = this.#loaded;
-    const first = read();
+    this.#log = log;
+    this.#complete = complete;
     this.#current = new CurrentDirectory(log);
-    this.#current.replace(() => first, { file: path });
+    // Looked at before it is read, so that a change in between is not missed.
+    const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+    this.#loaded = stateOf(stats);
+    this.#seen = this.#loaded;
+    this.#current.begin(complete(loadTenants(path)), { file: path });
+    this.#checkMount(stats);
   }
 
   readonly ready = true;
@@ -42,13 +54,15 @@ export class FileDirectory implements LiveDirectory {
     this.#lookLater();
   }
 
-  async reload(): Promise<void> {
-    this.#load(await this.#state());
+  reload(): Promise<void> {
+    return this.#load();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#current.close();
+    await this.#load();
   }
 
   #lookLater(): void {
@@ -57,20 +71,42 @@ export class FileDirectory implements LiveDirectory {
 
   /** A changed file is read once it has stayed the same between two looks: whoever writes it has finished. */
   async #look(): Promise<void> {
-    const state = await this.#state();
-    if (this.#closed) return;
-    if (state !== this.#loaded && state === this.#seen) this.#load(state);
+    const stats = await this.#stats();
+    const state = stateOf(stats);
+    this.#checkMount(stats);
+    if (state !== this.#loaded && state === this.#seen) await this.#load();
     this.#seen = state;
-    this.#lookLater();
+    if (!this.#closed) this.#lookLater();
   }
 
-  #load(state: string): void {
-    this.#loaded = state;
-    this.#current.replace(this.#read, { file: this.#path });
+  async #loadOnce(): Promise<void> {
+    if (this.#closed) return;
+    this.#loaded = stateOf(await this.#stats());
+    await this.#current.replace((closing) => this.#read(closing), { file: this.#path });
   }
 
-  #state(): Promise<string> {
-    return stat(this.#path, { bigint: true }).then(stateOf, () => stateOf(undefined));
+  async #read(closing: AbortSignal): Promise<Directory> {
+    const name = nameOf(this.#path);
+    return this.#complete(await readAside({ text: await readText(this.#path, name), name }, closing));
+  }
+
+  /**
+   * A file that was mounted by itself stays the one that it was when another takes its name where it came from (an editor's
+   * save, a ConfigMap mounted with subPath): nothing can be read here but the old one.
+   */
+  #checkMount(stats: BigIntStats | undefined): void {
+    const detached = stats?.nlink === 0n;
+    if (detached && !this.#detached) {
+      this.#log.error(
+        { file: this.#path },
+        'the tenants file was replaced where it is mounted from, and the mount still shows the old one: mount its folder instead, and start again',
+      );
+    }
+    this.#detached = detached;
+  }
+
+  #stats(): Promise<BigIntStats | undefined> {
+    return stat(this.#path, { bigint: true }).catch(() => undefined);
   }
 }
 

@@ -25,6 +25,7 @@ export interface LiveDirectory extends DirectorySource {
 /** The version in force: a broken one never takes the place of the one before. */
 export class CurrentDirectory implements DirectorySource {
   readonly #log: DirectoryLog;
+  readonly #closing = new AbortController();
   #current: Directory | undefined;
   /** Told what became of every version. */
   onLoad: (outcome: LoadOutcome) => void = () => undefined;
@@ -43,18 +44,30 @@ export class CurrentDirectory implements DirectorySource {
     return this.#current;
   }
 
-  /** Puts in force what `read` returns, or says every mistake of it and changes nothing. */
-  replace(read: () => Directory, from: object): void {
+  /** Puts in force what is read, or says what is wrong with it and changes nothing. `read` is told of a close. */
+  async replace(read: (closing: AbortSignal) => Promise<Directory>, from: object): Promise<void> {
+    const closing = this.#closing.signal;
     try {
-      this.#current = read();
+      this.begin(await read(closing), from);
     } catch (error) {
+      if (closing.aborted) return;
       // Whatever a file does to its reader, the server goes on.
       const mistakes = error instanceof ConfigError ? error.mistakes : [String(error)];
       this.#log.error({ ...from, mistakes }, `the directory is refused: ${this.#consequence()}`);
-      return this.onLoad('refused');
+      this.onLoad('refused');
     }
-    this.#log.info({ ...from, endpoints: this.#current.endpoints.length }, 'the directory is loaded');
+  }
+
+  /** Puts a version in force. */
+  begin(directory: Directory, from: object): void {
+    this.#current = directory;
+    this.#log.info({ ...from, endpoints: directory.endpoints.length }, 'the directory is loaded');
     this.onLoad('loaded');
+  }
+
+  /** Ends what is being read. */
+  close(): void {
+    this.#closing.abort();
   }
 
   #consequence(): string {

@@ -3,7 +3,7 @@ import type { Directory } from './directory.ts';
 import { FileDirectory } from './file-directory.ts';
 import type { DirectoryLog, LiveDirectory } from './live.ts';
 import { RedisDirectory } from './redis-directory.ts';
-import { loadTenants, withApiKey } from './tenants.ts';
+import { withApiKey } from './tenants.ts';
 
 /**
  * The directory of the tenants file, or without one of the Redis that it is published to. The demo's team gets the key
@@ -17,7 +17,7 @@ export function openDirectory(
 ): LiveDirectory {
   if (tenants === undefined) return new RedisDirectory(redis_url ?? '', log);
   if (redis_url !== undefined) log.info({}, 'the tenants file is in force here; what is published to the Redis is not');
-  return new FileDirectory(tenants, () => withDemoKey(loadTenants(tenants), demoKeySha256), log);
+  return new FileDirectory(tenants, log, (directory) => withDemoKey(directory, demoKeySha256));
 }
 
 function withDemoKey(directory: Directory, sha256: string | undefined): Directory {

@@ -1,8 +1,9 @@
 import { ConfigError, MAX_BYTES } from '../yaml-file.ts';
+import { readAside } from './aside.ts';
 import type { Directory } from './directory.ts';
 import { CurrentDirectory, type DirectoryLog, type LiveDirectory, type LoadOutcome } from './live.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { listen, PublishedDirectory } from './published.ts';
-import { readTenants } from './tenants.ts';
 
 /** How often the published version is looked at, whether or not an announcement came. */
 const LOOK_MS = 5000;
@@ -20,8 +21,7 @@ export class RedisDirectory implements LiveDirectory {
   #timer: NodeJS.Timeout | undefined;
   /** The stamp of the version that was read last, also of one that was refused. */
   #known: string | undefined;
-  #looking: Promise<void> | undefined;
-  #lookAgain = false;
+  readonly #look = oneAtATime(() => this.#lookOnce());
   #closed = false;
 
   constructor(url: string, log: DirectoryLog) {
@@ -56,26 +56,12 @@ export class RedisDirectory implements LiveDirectory {
     clearInterval(this.#timer);
     this.#stopListening();
     this.#published.close();
-    await this.#looking;
-  }
-
-  /** One look at a time; who asks meanwhile gets one more after it, because that one may have come too early. */
-  #look(): Promise<void> {
-    if (this.#looking) this.#lookAgain = true;
-    this.#looking ??= this.#lookUntilStill().finally(() => {
-      this.#looking = undefined;
-    });
-    return this.#looking;
-  }
-
-  async #lookUntilStill(): Promise<void> {
-    do {
-      this.#lookAgain = false;
-      await this.#lookOnce();
-    } while (this.#lookAgain && !this.#closed);
+    this.#current.close();
+    await this.#look();
   }
 
   async #lookOnce(): Promise<void> {
+    if (this.#closed) return;
     try {
       const stamp = (await this.#published.stamp()) ?? NOTHING;
       if (stamp !== this.#known) await this.#load();
@@ -90,7 +76,9 @@ export class RedisDirectory implements LiveDirectory {
     this.#known = publication?.stamp ?? NOTHING;
     if (publication === undefined) return this.#sayNothingIsThere();
     const { version, text } = publication;
-    this.#current.replace(() => readTenants(text ?? refuseSize(), `directory version ${version}`), { version });
+    const name = `directory version ${version}`;
+    const read = async (closing: AbortSignal) => readAside({ text: text ?? refuseSize(), name }, closing);
+    await this.#current.replace(read, { version });
   }
 
   #sayNothingIsThere(): void {

@@ -75,3 +75,7 @@ export const TenantsSchema = Type.Object({ teams: Type.Array(Team, { minItems: 1
 export type Tenants = Static<typeof TenantsSchema>;
 export type TeamEntry = Static<typeof Team>;
 export type EndpointEntry = Static<typeof EndpointSchema>;
+
+/** mediasoup takes simulcast of these codecs; a section that offers layers offers only them. */
+export const canSimulcast = ({ video, video_codec = 'VP8' }: EndpointEntry['media']): boolean =>
+  video && (video_codec === 'VP8' || video_codec === 'H264');

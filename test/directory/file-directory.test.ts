@@ -1,10 +1,9 @@
-import { mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open as openFile, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FileDirectory } from '../../src/directory/file-directory.ts';
 import type { LoadOutcome } from '../../src/directory/live.ts';
-import { loadTenants } from '../../src/directory/tenants.ts';
 import { ConfigError } from '../../src/yaml-file.ts';
 
 const tenants = (team: string): string => `teams: [{ id: ${team} }]\n`;
@@ -13,13 +12,13 @@ let folder: string;
 let path: string;
 let directory: FileDirectory;
 let outcomes: LoadOutcome[];
-let errors: { mistakes?: readonly string[] }[];
+let errors: { file?: string; message: string; mistakes?: readonly string[] }[];
 
 const open = () =>
-  new FileDirectory(path, () => loadTenants(path), {
+  new FileDirectory(path, {
     info: () => undefined,
     warn: () => undefined,
-    error: (fields) => errors.push(fields),
+    error: (fields, message) => errors.push({ ...fields, message }),
   });
 
 beforeEach(async () => {
@@ -63,6 +62,41 @@ describe('the directory of a file', () => {
     await symlink('v2', `${path}~`);
     await rename(`${path}~`, path);
     await knows('linked');
+  });
+
+  it('follows a folder of links that is turned as a whole, as a mounted ConfigMap is', async () => {
+    const mounted = join(folder, 'mounted');
+    await mkdir(join(mounted, '..v1'), { recursive: true });
+    await mkdir(join(mounted, '..v2'));
+    await writeFile(join(mounted, '..v1', 'tenants.yaml'), tenants('first'));
+    await writeFile(join(mounted, '..v2', 'tenants.yaml'), tenants('second'));
+    await symlink('..v1', join(mounted, '..data'));
+    await symlink('..data/tenants.yaml', join(mounted, 'tenants.yaml'));
+    await directory.close();
+    path = join(mounted, 'tenants.yaml');
+    directory = open();
+    await directory.follow((outcome) => outcomes.push(outcome));
+    await symlink('..v2', join(mounted, '..data~'));
+    await rename(join(mounted, '..data~'), join(mounted, '..data'));
+    await knows('second');
+  });
+
+  it('says once that a file mounted by itself was replaced underneath, and what to mount instead', async () => {
+    await directory.close();
+    const file = await openFile(path);
+    // Leads to the file itself, whatever becomes of its name, as a mount of one file does.
+    const named = path;
+    path = `/proc/self/fd/${file.fd}`;
+    directory = open();
+    await directory.follow((outcome) => outcomes.push(outcome));
+    expect(errors).toEqual([]);
+    await writeFile(`${named}~`, tenants('new'));
+    await rename(`${named}~`, named);
+    await expect.poll(() => errors.length, { timeout: 10_000, interval: 20 }).toBe(1);
+    await told(1);
+    expect(errors).toEqual([{ file: path, message: expect.stringContaining('mount its folder instead') }]);
+    expect(directory.current.team('before')?.id).toBe('before');
+    await file.close();
   });
 
   it('keeps the version before a broken one, says every mistake once, and takes the mended one', async () => {
