@@ -7,6 +7,7 @@ import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './di
 import { addLoadCommands } from './load/commands.ts';
 import { createApiKey, isApiKey, withoutApiKeys } from './mint/api-keys.ts';
 import { createLog } from './telemetry/log.ts';
+import { LogOutput, standardOutput } from './telemetry/log-output.ts';
 import { createKeySet } from './tokens/keys.ts';
 
 /** Two signals closer together than this are one. */
@@ -64,9 +65,12 @@ async function serve(): Promise<void> {
   // The other commands do not wait for all that a server loads.
   const { startServer } = await import('./server.ts');
   const { config, demo } = loadConfig();
-  const log = createLog(config.log_level);
-  const server = await startServer({ config, demo, log });
-  if (server.demoKey) welcome(server.url, server.demoKey);
+  const output = new LogOutput(standardOutput());
+  process.on('exit', () => output.flushSync());
+  const log = createLog(config.log_level, output);
+  output.onResumed = (lines) => log.warn({ lines }, 'log lines were dropped: nobody read them, or their disk was full');
+  const server = await startServer({ config, demo, log, droppedLogLines: () => output.dropped });
+  if (server.demoKey) output.write(welcome(server.url, server.demoKey));
   let stoppingSince: number | undefined;
   const stop = (signal: NodeJS.Signals) => {
     if (stoppingSince !== undefined) {
@@ -76,13 +80,14 @@ async function serve(): Promise<void> {
     }
     stoppingSince = performance.now();
     log.info({ signal }, 'stopping');
-    server.close().then(
-      () => process.exit(0),
+    const stopped = server.close().then(
+      () => 0,
       (error: unknown) => {
         log.fatal({ err: error }, 'stopping failed');
-        process.exit(1);
+        return 1;
       },
     );
+    void stopped.then((status) => output.close().then(() => process.exit(status)));
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
   // The demo belongs to its terminal, and ends with it; a server reads its tenants again.
@@ -97,16 +102,15 @@ function newApiKey(id: string) {
   }
 }
 
-function welcome(url: string, key: string): void {
-  print(`
+const welcome = (url: string, key: string): string => `
   callgate is up, as a demo on this machine only
 
     page     ${url}/
     API key  ${key}
 
   The key is new at every start. Ctrl-C stops the server.
-`);
-}
+
+`;
 
 /** What a person can mend is told in a sentence; a defect shows where it is. */
 function explain(error: unknown): void {
@@ -139,6 +143,13 @@ async function tell(command: () => Promise<Outcome>): Promise<void> {
 function print(text: string): void {
   console.log(text);
 }
+
+// A full disk or a reader that has left must not end what is done.
+process.stderr.on('error', () => {});
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  if (code !== 'EPIPE') console.error(`callgate: standard output cannot be written (${code})`);
+  process.exitCode = 2;
+});
 
 // Last, so that everything above is there when a command runs.
 await program.parseAsync().catch(explain);

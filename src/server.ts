@@ -36,6 +36,8 @@ export interface ServerOptions {
   config: Config;
   demo: boolean;
   log: Logger;
+  /** Lines that the log could not take since the start. */
+  droppedLogLines?: () => number;
 }
 
 export interface RunningServer {
@@ -75,7 +77,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
 }
 
-async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDisposableStack): Promise<RunningServer> {
+async function assemble(
+  { config, demo, log, droppedLogLines = () => 0 }: ServerOptions,
+  owned: AsyncDisposableStack,
+): Promise<RunningServer> {
   const demoKey = demo ? createApiKey('demo') : undefined;
   const directory = openDirectory(config, log, demoKey?.sha256);
   owned.defer(() => directory.close());
@@ -137,6 +142,7 @@ async function assemble({ config, demo, log }: ServerOptions, owned: AsyncDispos
     calls: () => pool.calls,
     storeReady: () => store.ready,
     mediaReady: () => media.ready,
+    droppedLogLines,
   });
   owned.defer(() => metrics.close());
   const leewaySeconds = config.tokens.leeway_seconds;

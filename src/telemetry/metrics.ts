@@ -10,6 +10,8 @@ export interface Gauges {
   calls(): number;
   storeReady(): boolean;
   mediaReady(): boolean;
+  /** Since the start. */
+  droppedLogLines(): number;
 }
 
 /** Every metric of one process. Label values come from closed sets only. */
@@ -81,6 +83,15 @@ export class Metrics {
       name: 'callgate_trace_dropped_total',
       help: 'Sessions that the trace could not take, because its disk is slow or full.',
       registers,
+    });
+    new Counter({
+      name: 'callgate_log_lines_dropped_total',
+      help: 'Log lines that were dropped, because nobody read them or their disk was full.',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(gauges.droppedLogLines());
+      },
     });
     this.#live = new Histogram({
       name: 'callgate_time_to_live_seconds',

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Logger } from 'pino';
 
@@ -95,6 +96,8 @@ export class TraceFile {
     this.#writing = this.#writeAll().then(
       () => this.#written(),
       (error: unknown) => {
+        // A pipe that is full for now.
+        if (codeOf(error) === 'EAGAIN') return this.#written();
         this.#warn(`it cannot be written (${codeOf(error)}); ${this.#waiting.length + this.#batch.lines} lines wait`);
         this.#written(RETRY_MS);
       },
@@ -153,8 +156,11 @@ interface Opened {
 
 async function openForAppending(path: string): Promise<Opened> {
   const lead = (await endsInMidLine(path)) ? '\n' : '';
-  return { file: await open(path, 'a', 0o600), lead };
+  return { file: await open(path, APPEND, 0o600), lead };
 }
+
+/** Never waiting: a pipe that nobody reads would keep a thread, and with it the process, for good. */
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
 /** Whether the last line has no end: a process was killed while it wrote it. Of a file that it may not read, nobody knows. */
 async function endsInMidLine(path: string): Promise<boolean> {

@@ -9,6 +9,8 @@ export interface ServerOptions {
   env?: Readonly<Record<string, string>>;
   /** Gives the server a process group of its own, so that a signal can be sent to the whole group. */
   ownGroup?: boolean;
+  /** Descriptor that takes the place of the standard output, which is then not read here. */
+  stdout?: number;
 }
 
 export interface Exit {
@@ -32,13 +34,13 @@ export class ServerProcess {
   #signalled = false;
 
   /** Resolves when `/readyz` says yes; rejects with everything the server printed when it ends before. */
-  static async start({ env = {}, ownGroup = false }: ServerOptions = {}): Promise<ServerProcess> {
+  static async start({ env = {}, ownGroup = false, stdout }: ServerOptions = {}): Promise<ServerProcess> {
     const port = env.PORT ?? String(await freePort());
     const { PATH = '', HOME = '' } = process.env;
     const child = spawn(process.execPath, ['src/cli.ts', 'serve'], {
       cwd: ROOT,
       env: { PATH, HOME, HOST: '127.0.0.1', LOG_LEVEL: 'info', ...env, PORT: port },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', stdout ?? 'pipe', 'pipe'],
       detached: ownGroup,
     });
     const server = new ServerProcess(child, `http://127.0.0.1:${port}`);
