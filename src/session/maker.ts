@@ -16,6 +16,9 @@ export interface MakerDeps extends Pick<SessionDeps, 'media' | 'store' | 'finish
   trace: TraceFile | undefined;
 }
 
+const NOT_CONNECTED =
+  'media did not connect: check that the firewall lets the media ports through (UDP and TCP), and that clients reach the announced address';
+
 /** Makes and begins the session of every grant; the registry, the metrics and the audit hear of its beginning and its end. */
 export function sessionMaker({ settings, registry, metrics, audit, trace, ...parts }: MakerDeps) {
   const deps = {
@@ -41,6 +44,7 @@ export function sessionMaker({ settings, registry, metrics, audit, trace, ...par
         registry.remove(ended);
         metrics.ended(reason);
         audit.record({ event: 'end', ...about, reason });
+        if (reason === 'connect_timeout') parts.log.warn({ session_id, endpoint_id }, NOT_CONNECTED);
       },
     });
     metrics.started('burned');

@@ -4,9 +4,10 @@ import { type CallerPage, type CallerSite, launchBrowser, serveCallerSite } from
 import { Firefox } from '../support/firefox.ts';
 import { describeElsewhere, Network } from '../support/network.ts';
 import { TestServer } from '../support/server.ts';
-import { arrived, expectPictures, expectSound, liveCall, SMALL } from './caller.ts';
+import { arrived, ending, expectPictures, expectSound, liveCall, SMALL, startCall } from './caller.ts';
 
 const GAP_MS = 12_000;
+const within = { timeout: 10_000 };
 
 let network: Network;
 let server: TestServer;
@@ -16,7 +17,12 @@ let chromium: Browser;
 
 const open = (name: string): Promise<CallerPage> => (name === 'Firefox' ? site.open(firefox) : site.open(chromium));
 const close = (...pages: CallerPage[]) => Promise.all(pages.map((page) => page.close()));
-const states = (page: CallerPage) => page.evaluate(() => [seen.states.at(-1), ...seen.errors]);
+/** The call is live, and what has gone through the server comes in now. */
+const expectMedia = async (page: CallerPage) => {
+  await expectSound(page);
+  await expectPictures(page);
+  expect(await page.evaluate(() => [seen.states.at(-1), ...seen.errors])).toEqual(['live']);
+};
 
 (await describeElsewhere())('on another host', { timeout: 90_000 }, () => {
   beforeAll(async () => {
@@ -36,14 +42,10 @@ const states = (page: CallerPage) => page.evaluate(() => [seen.states.at(-1), ..
 
   describe.each(['Firefox', 'Chromium'])('%s', (name) => {
     it('hears and sees in a room who joins after it, and is heard and seen', async () => {
-      const [first, second] = [await open(name), await open(name)];
-      for (const page of [first, second]) await liveCall(page, server, 'ep_room');
-      for (const page of [first, second]) {
-        await expectSound(page);
-        await expectPictures(page);
-        expect(await states(page)).toEqual(['live']);
-      }
-      await close(first, second);
+      const pages = await Promise.all([open(name), open(name)]);
+      for (const page of pages) await liveCall(page, server, 'ep_room');
+      await Promise.all(pages.map(expectMedia));
+      await close(...pages);
     });
 
     it('goes on after an ICE restart', async () => {
@@ -53,10 +55,8 @@ const states = (page: CallerPage) => page.evaluate(() => [seen.states.at(-1), ..
       const negotiated = () => page.evaluate(() => call.session?.expiresInMs);
       const before = await negotiated();
       await page.evaluate(() => globalThis.dispatchEvent(new Event('online')));
-      await expect.poll(negotiated, { timeout: 10_000 }).not.toBe(before);
-      await expectSound(page);
-      await expectPictures(page);
-      expect(await states(page)).toEqual(['live']);
+      await expect.poll(negotiated, within).not.toBe(before);
+      await expectMedia(page);
       await close(page);
     });
 
@@ -69,25 +69,41 @@ const states = (page: CallerPage) => page.evaluate(() => [seen.states.at(-1), ..
         const [track] = (await navigator.mediaDevices.getUserMedia({ video })).getVideoTracks();
         await call.replaceTrack('video', track ?? null);
       }, SMALL);
-      await expectPictures(page);
-      await expectSound(page);
-      expect(await states(page)).toEqual(['live']);
+      await expectMedia(page);
       await close(page);
     });
   });
 
   it('Firefox and Chromium go on in a room after their network was away for 12 s', async () => {
     const pages = await Promise.all([open('Firefox'), open('Chromium')]);
-    for (const page of pages) await liveCall(page, server, 'ep_room');
-    for (const page of pages) await expectPictures(page);
+    await Promise.all(pages.map((page) => liveCall(page, server, 'ep_room')));
+    await Promise.all(pages.map((page) => expectPictures(page)));
     await network.unplug();
     await new Promise((resolve) => setTimeout(resolve, GAP_MS));
     await network.plug();
-    for (const page of pages) {
-      await expectSound(page);
-      await expectPictures(page);
-      expect(await states(page)).toEqual(['live']);
-    }
+    await Promise.all(pages.map(expectMedia));
     await close(...pages);
+  });
+
+  it('a call whose media cannot connect ends with connect_timeout in Firefox and Chromium, ICE restarts or not', async () => {
+    const log: string[] = [];
+    const unreachable = await TestServer.start({
+      config: {
+        http: { host: network.address },
+        media: { listen_addresses: ['127.0.0.1'] },
+        session: { connect_timeout_ms: 8000 },
+      },
+      log: { level: 'warn', destination: { write: (line) => void log.push(line) } },
+    });
+    const pages = await Promise.all([open('Firefox'), open('Chromium')]);
+    for (const page of pages) await startCall(page, await unreachable.mint('ep_echo'), { audio: true });
+    for (const page of pages) {
+      await expect.poll(() => page.evaluate(() => call.timings.answered !== undefined), within).toBe(true);
+      await page.evaluate(() => globalThis.dispatchEvent(new Event('online')));
+    }
+    for (const page of pages) expect(await ending(page)).toEqual({ reason: 'connect_timeout' });
+    expect(log.join('')).toContain('media did not connect: check that the firewall');
+    await close(...pages);
+    await unreachable.stop();
   });
 });
