@@ -1,39 +1,46 @@
-import type { MediaDirection, ServerMessage, StartMessage, WantedMedia } from '../protocol/messages.ts';
-import { type MediaChoices, wantedMedia } from './devices.ts';
+import type { CallErrorCode } from '../protocol/codes.ts';
+import type { MediaDirection, ServerMessage, SessionInfo, WantedMedia } from '../protocol/messages.ts';
+import { makeCertificate } from './certificate.ts';
+import { Deadlines } from './deadlines.ts';
+import { deferred } from './deferred.ts';
+import { wantedMedia } from './devices.ts';
 import { Emitter } from './emitter.ts';
-import { CallError } from './errors.ts';
+import { CallError, type CallErrorDetails, type LocalErrorCode } from './errors.ts';
 import { FirstMedia } from './first-media.ts';
+import { listen } from './listen.ts';
 import { LocalMedia } from './local-media.ts';
 import { watchNetwork } from './network.ts';
 import { Participants } from './participants.ts';
 import { Peer } from './peer.ts';
 import type { Kind } from './sdp.ts';
+import { sessionDetails } from './session.ts';
 import { Signaling } from './signaling.ts';
 import { makeStart } from './start.ts';
 import type { CallEnd, CallEvents, CallState, ConnectOptions, SessionDetails, Timings } from './types.ts';
 
-/** The server stores the end before it says `ended`, for 1 s at most; longer than this nobody is there to say it. */
-const HANGUP_PATIENCE_MS = 2000;
-
 /** One call, from `connect()` to its end. */
 export class Call extends Emitter<CallEvents> {
-  /** Resolves when media is connected; rejects with a `CallError` when the call ends before that. */
+  /** Resolves when media is connected; rejects with a `CallError` that says why when the call ends before that. */
   readonly live: Promise<void>;
   /** Resolves once, when everything is over. */
   readonly ended: Promise<CallEnd>;
   readonly timings: Timings = {};
 
   readonly #startedAt = performance.now();
-  readonly #lifetime = new AbortController();
-  readonly #live = Promise.withResolvers<void>();
-  readonly #ended = Promise.withResolvers<CallEnd>();
-  readonly #local = new LocalMedia();
+  readonly #live = deferred<void>();
+  readonly #ended = deferred<CallEnd>();
+  readonly #peerReady = deferred<Peer>();
+  readonly #deadlines = new Deadlines((code, message) => this.#lose(code, { message }));
+  readonly #local = new LocalMedia({
+    sends: (kind) => sends(this.#wanted[kind]),
+    put: (track) => this.#put(track.kind as Kind, track),
+    failed: (error) => this.#onDeviceFailed(error),
+  });
   readonly #participants = new Participants();
   readonly #firstMedia = new FirstMedia((kind) => this.#mark(kind === 'audio' ? 'firstAudio' : 'firstVideo'));
   readonly #signaling: Signaling;
-  readonly #peerReady: Promise<Peer>;
-  readonly #endpointId: string;
-  readonly #certificate: RTCCertificate | undefined;
+  readonly #options: ConnectOptions;
+  readonly #unlisten: (() => void)[] = [];
   #peer: Peer | undefined;
   #state: CallState = 'connecting';
   #session: SessionDetails | undefined;
@@ -42,29 +49,31 @@ export class Call extends Emitter<CallEvents> {
   #negotiation = Promise.resolve();
   #restarting = false;
   #error: CallError | undefined;
-  #hangupPatience: ReturnType<typeof setTimeout> | undefined;
 
+  /** Throws `address_invalid`, before anything is opened. */
   constructor(options: ConnectOptions) {
     super();
     const { media = { audio: true, video: true }, signal } = options;
     this.live = this.#live.promise;
     this.ended = this.#ended.promise;
     // Whoever only looks at `ended` must not be told of an unhandled rejection.
-    this.live.catch(() => {});
-    this.#endpointId = options.endpointId;
-    this.#certificate = options.certificate;
+    for (const { promise } of [this.#live, this.#peerReady]) promise.catch(() => {});
+    this.#options = options;
     this.#wanted = wantedMedia(media);
-    this.#signaling = new Signaling(options.url, {
+    this.#signaling = new Signaling(options.url, this.#deadlines, {
       open: () => this.#mark('socket'),
       message: (message) => this.#onMessage(message),
-      lost: (closeCode, started) => this.#onLost(closeCode, started),
+      lost: (closeCode) => this.#lose('network_error', { closeCode }),
+      failed: (error) => this.#fail(error),
     });
-    this.#present(options);
-    this.#peerReady = this.#createPeer();
-    this.#peerReady.catch((cause) => this.#failNegotiation(cause));
-    void this.#openDevices(media);
-    watchNetwork(() => this.#restartIce(), this.#lifetime.signal);
-    signal?.addEventListener('abort', () => void this.hangup(), { signal: this.#lifetime.signal });
+    this.#signaling.present(options, (token) => {
+      this.#wantedChanged = false;
+      return makeStart(options, token, this.#wanted);
+    });
+    this.#createPeer().catch((cause) => this.#failNegotiation(cause));
+    void this.#local.open(media);
+    this.#unlisten.push(watchNetwork(() => this.#restartIce()));
+    if (signal) this.#unlisten.push(listen(signal, 'abort', () => void this.hangup()));
     if (signal?.aborted) void this.hangup();
   }
 
@@ -93,31 +102,32 @@ export class Call extends Emitter<CallEvents> {
     this.#local.replace(kind, track);
     this.emit('local', this.local);
     if (track && !sends(this.#wanted[kind])) this.setMedia({ [kind]: 'sendrecv' });
-    const peer = await this.#peerReady;
-    if (!this.#over) await peer.attach(kind, track);
+    const peer = await this.#peerReady.promise.catch(() => undefined);
+    if (!this.#over) await peer?.attach(kind, track);
   }
 
   /** Asks for other kinds or directions; kinds that are not named stay as they are. */
   setMedia(media: WantedMedia): void {
     this.#wanted = { ...this.#wanted, ...media };
     this.#wantedChanged = true;
-    if (this.#answered) this.#sendWanted();
+    if (this.#answered && !this.#over) this.#sendWanted();
   }
 
-  /** Ends the call: media stops at once, the promise resolves when the server knows it too. */
+  /** Ends the call: media stops at once, the promise resolves when the server knows it too, or does not answer. */
   async hangup(): Promise<void> {
     if (this.#over) return void (await this.ended);
     if (!this.#signaling.started) return this.#finish({ reason: 'completed' });
     this.#signaling.send({ type: 'hangup' });
     this.#setState('ending');
     this.#releaseMedia();
-    this.#hangupPatience = setTimeout(() => this.#finish({ reason: 'completed' }), HANGUP_PATIENCE_MS);
+    this.#deadlines.endAll();
+    this.#deadlines.begin('end');
     await this.ended;
   }
 
   /** WebRTC statistics of the call's connection. */
   async getStats(): Promise<RTCStatsReport> {
-    return (await this.#peerReady).getStats();
+    return (await this.#peerReady.promise).getStats();
   }
 
   get #over(): boolean {
@@ -128,46 +138,30 @@ export class Call extends Emitter<CallEvents> {
     return this.timings.answered !== undefined;
   }
 
-  #present(options: ConnectOptions): void {
-    if (options.token !== undefined) return this.#signaling.start(this.#start(options.token));
-    const { getToken } = options;
-    const start = Promise.resolve()
-      .then(getToken)
-      .then((token) => this.#start(token));
-    this.#signaling.startWith(start).catch((cause) => this.#fail(new CallError('token_unavailable', { cause })));
-  }
-
-  #start(token: string): StartMessage {
-    this.#wantedChanged = false;
-    return makeStart({ endpointId: this.#endpointId, token, media: this.#wanted, certificate: this.#certificate });
-  }
-
-  async #createPeer(): Promise<Peer> {
-    const ecdsa: EcKeyGenParams = { name: 'ECDSA', namedCurve: 'P-256' };
-    const certificate = this.#certificate ?? (await RTCPeerConnection.generateCertificate(ecdsa));
-    const peer = new Peer(certificate, {
+  async #createPeer(): Promise<void> {
+    const certificate = this.#options.certificate ?? (await this.#deadlines.during('certificate', makeCertificate()));
+    if (this.#over) return;
+    this.#peer = new Peer(this.#options, certificate, {
       connected: () => this.#mark('connected'),
-      unreachable: () => this.#restartIce(),
+      unreachable: () => this.#onUnreachable(),
+      reachable: () => this.#deadlines.end('media'),
     });
-    this.#peer = peer;
-    if (this.#over) peer.close();
-    return peer;
+    this.#peerReady.resolve(this.#peer);
   }
 
-  async #openDevices(choices: MediaChoices): Promise<void> {
-    try {
-      await this.#local.open(
-        choices,
-        (kind) => sends(this.#wanted[kind]),
-        (track) => this.#attach(track),
-      );
-    } catch (error) {
-      if (!this.#over && error instanceof CallError) this.emit('mediaerror', error);
-    }
+  /** What cannot be sent is not negotiated either: Chromium plays no sound beside a picture that never comes. */
+  #onDeviceFailed(error: CallError): void {
+    const { kind, code } = error;
+    if (this.#over || !kind) return;
+    if (code === 'media_lost') this.#put(kind, null);
+    const wanted = this.#wanted[kind];
+    if (sends(wanted) && !this.#local.track(kind))
+      this.setMedia({ [kind]: wanted === 'sendrecv' ? 'recvonly' : 'none' });
+    this.emit('mediaerror', error);
   }
 
-  #attach(track: MediaStreamTrack): void {
-    this.replaceTrack(track.kind as Kind, track).catch((cause) => this.#failNegotiation(cause));
+  #put(kind: Kind, track: MediaStreamTrack | null): void {
+    this.replaceTrack(kind, track).catch((cause) => this.#failNegotiation(cause));
   }
 
   #onMessage(message: ServerMessage): void {
@@ -177,6 +171,7 @@ export class Call extends Emitter<CallEvents> {
       case 'resumed':
         return this.#setSession(message.session);
       case 'live':
+        this.#deadlines.end('live');
         this.#live.resolve();
         return this.#setState('live');
       case 'tracks':
@@ -188,29 +183,35 @@ export class Call extends Emitter<CallEvents> {
         return this.#finish({ reason: message.reason });
       case 'error':
         this.#error = new CallError(message.code, message);
-        return;
+        // The server closes now.
+        return this.#deadlines.begin('end');
       default:
         return message satisfies never;
     }
   }
 
-  #onLost(closeCode: number, started: boolean): void {
-    if (this.#state === 'ending') return this.#finish({ reason: 'completed' });
-    this.#fail(this.#error ?? new CallError('network_error', { closeCode, retryable: !started }));
+  /** Nothing more will be heard of the server: what it said last stands, and so does a hang-up. */
+  #lose(code: LocalErrorCode | CallErrorCode, details: CallErrorDetails): void {
+    const error = this.#error ?? new CallError(code, { retryable: !this.#signaling.presented, ...details });
+    if (this.#state !== 'ending') return this.#fail(error);
+    this.#error = error;
+    this.#finish({ reason: 'completed' });
   }
 
   #onOffer(offer: ServerMessage & { type: 'offer' }): void {
     if (this.#over) return;
+    this.#deadlines.end('offer');
+    this.#deadlines.end('reoffer');
     this.#mark('offer');
     this.#setSession(offer.session);
     if (this.#state === 'connecting') this.#setState('answering');
     this.#negotiation = this.#negotiation
-      .then(() => this.#answer(offer.offer_id, offer.sdp))
+      .then(() => this.#deadlines.during('answer', this.#answer(offer.offer_id, offer.sdp)))
       .catch((cause) => this.#failNegotiation(cause));
   }
 
   async #answer(offerId: string, offer: string): Promise<void> {
-    const peer = await this.#peerReady;
+    const peer = await this.#peerReady.promise;
     if (this.#over) return;
     await peer.answer(
       offer,
@@ -223,6 +224,7 @@ export class Call extends Emitter<CallEvents> {
   #tellAnswer(offerId: string, sdp: string): void {
     if (this.#over) return;
     this.#signaling.send({ type: 'answer', offer_id: offerId, sdp });
+    if (!this.#answered) this.#deadlines.begin('live');
     this.#mark('answered');
     this.#restarting = false;
     if (this.#wantedChanged) this.#sendWanted();
@@ -231,6 +233,7 @@ export class Call extends Emitter<CallEvents> {
   #sendWanted(): void {
     this.#wantedChanged = false;
     this.#signaling.send({ type: 'media', media: this.#wanted });
+    this.#deadlines.begin('reoffer');
   }
 
   #restartIce(): void {
@@ -238,6 +241,12 @@ export class Call extends Emitter<CallEvents> {
     if (this.#over || this.#restarting || !this.#answered) return;
     this.#restarting = true;
     this.#signaling.send({ type: 'restart_ice' });
+    this.#deadlines.begin('reoffer');
+  }
+
+  #onUnreachable(): void {
+    if (this.#state === 'live') this.#deadlines.begin('media');
+    this.#restartIce();
   }
 
   #arrange(): void {
@@ -247,8 +256,10 @@ export class Call extends Emitter<CallEvents> {
     if (this.#participants.arrange(incoming)) this.emit('participants', this.participants);
   }
 
-  #setSession({ id, endpoint_id, expires_at, expires_in_ms }: (ServerMessage & { type: 'offer' })['session']): void {
-    this.#session = { id, endpointId: endpoint_id, expiresAt: new Date(expires_at), expiresInMs: expires_in_ms };
+  #setSession(session: SessionInfo): void {
+    this.#session = sessionDetails(session);
+    this.#deadlines.end('expiry');
+    this.#deadlines.begin('expiry', session.expires_in_ms);
     this.emit('session', this.#session);
   }
 
@@ -273,19 +284,22 @@ export class Call extends Emitter<CallEvents> {
   }
 
   #failNegotiation(cause: unknown): void {
-    this.#fail(new CallError('negotiation_failed', { cause }));
+    const message = `This browser cannot answer: ${cause instanceof Error ? cause.message : cause}`;
+    this.#fail(new CallError('negotiation_failed', { message, cause }));
   }
 
   /** The only way out: whatever the call holds is let go here. */
   #finish(end: CallEnd): void {
     if (this.#state === 'ended') return;
     if (this.#error) end.error = this.#error;
-    clearTimeout(this.#hangupPatience);
-    this.#lifetime.abort();
+    const { reason = 'completed', error = new CallError(reason === 'completed' ? 'aborted' : reason) } = end;
+    this.#deadlines.endAll();
+    for (const unlisten of this.#unlisten) unlisten();
     this.#signaling.close();
     this.#releaseMedia();
     this.#setState('ended');
-    this.#live.reject(end.error ?? new CallError('aborted'));
+    this.#live.reject(error);
+    this.#peerReady.reject(error);
     this.#ended.resolve(end);
     this.emit('ended', end);
   }

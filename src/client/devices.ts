@@ -13,12 +13,24 @@ export interface MediaChoices {
   video?: MediaChoice;
 }
 
+export interface DeviceListener {
+  /** Whether this kind is still wanted; nobody is asked for what is not. */
+  wants(kind: Kind): boolean;
+  opened(track: MediaStreamTrack): void;
+  /** `media_denied` or `media_unavailable`, with the kind. */
+  failed(error: CallError): void;
+}
+
 /** Chromium sends three simulcast layers only of pictures from 960 × 540 up; a camera that has less gives less. */
 const PICTURE: MediaTrackConstraints = { width: { ideal: 1280 }, height: { ideal: 720 } };
 
 export const KINDS: readonly Kind[] = ['audio', 'video'];
 
-const isTrack = (choice: MediaChoice | undefined): choice is MediaStreamTrack => choice instanceof MediaStreamTrack;
+const DEVICES: Record<Kind, string> = { audio: 'microphone', video: 'camera' };
+
+/** Not by `instanceof`: the class need not be a global, and a track may come from another frame. */
+const isTrack = (choice: MediaChoice | undefined): choice is MediaStreamTrack =>
+  typeof choice === 'object' && typeof (choice as Partial<MediaStreamTrack>).stop === 'function';
 
 const directionFor = (choice: MediaChoice = false): MediaDirection => {
   if (choice === false) return 'none';
@@ -35,11 +47,28 @@ export const wantedMedia = ({ audio, video }: MediaChoices): WantedMedia => ({
 export const givenTracks = (choices: MediaChoices): MediaStreamTrack[] =>
   KINDS.map((kind) => choices[kind]).filter(isTrack);
 
-/**
- * Opens the devices that were asked for, with one prompt; empty when none was.
- * Rejects with `media_denied` or `media_unavailable`.
- */
-export async function openDevices(choices: MediaChoices): Promise<MediaStreamTrack[]> {
+/** Opens the devices that were asked for: with one prompt where all can be had, else each alone. Never rejects. */
+export async function openDevices(choices: MediaChoices, listener: DeviceListener): Promise<void> {
+  const constraints = deviceConstraints(choices);
+  const kinds = KINDS.filter((kind) => constraints[kind]);
+  const [kind, another] = kinds;
+  if (!kind) return;
+  // Outside a secure context there is no such object (Media Capture and Streams, section 9.1).
+  const devices = globalThis.navigator?.mediaDevices as MediaDevices | undefined;
+  if (!devices) return kinds.forEach((kind) => void listener.failed(unavailable(kind)));
+  try {
+    for (const track of (await devices.getUserMedia(constraints)).getTracks()) listener.opened(track);
+  } catch (cause) {
+    if (!another) return listener.failed(refusal(kind, cause));
+    // They fail as a whole when one of them does. One after the other, as there is one place for a prompt.
+    for (const kind of kinds) if (listener.wants(kind)) await openDevices({ [kind]: choices[kind] }, listener);
+  }
+}
+
+const unavailable = (kind: Kind): CallError =>
+  deviceError('media_unavailable', kind, 'cannot be opened: a page has it only when it came by https:');
+
+function deviceConstraints(choices: MediaChoices): MediaStreamConstraints {
   const constraints: MediaStreamConstraints = {};
   for (const kind of KINDS) {
     const choice = choices[kind];
@@ -47,13 +76,20 @@ export async function openDevices(choices: MediaChoices): Promise<MediaStreamTra
       constraints[kind] = choice === true && kind === 'video' ? PICTURE : choice;
     }
   }
-  if (!constraints.audio && !constraints.video) return [];
-  // Outside a secure context there is no such object (Media Capture and Streams, section 9.1).
-  if (!navigator.mediaDevices) throw new CallError('media_unavailable');
-  try {
-    return (await navigator.mediaDevices.getUserMedia(constraints)).getTracks();
-  } catch (cause) {
-    const denied = cause instanceof DOMException && ['NotAllowedError', 'SecurityError'].includes(cause.name);
-    throw new CallError(denied ? 'media_denied' : 'media_unavailable', { cause });
-  }
+  return constraints;
 }
+
+function refusal(kind: Kind, cause: unknown): CallError {
+  const name = (cause as { name?: string } | undefined)?.name ?? '';
+  // Names and not `instanceof DOMException`, which is not everywhere.
+  return ['NotAllowedError', 'SecurityError'].includes(name)
+    ? deviceError('media_denied', kind, 'was refused', cause)
+    : deviceError('media_unavailable', kind, 'cannot be opened', cause);
+}
+
+export const deviceError = (
+  code: 'media_denied' | 'media_unavailable' | 'media_lost',
+  kind: Kind,
+  what: string,
+  cause?: unknown,
+): CallError => new CallError(code, { message: `The ${DEVICES[kind]} ${what}`, kind, cause });

@@ -14,8 +14,13 @@ export class Emitter<Events extends object> {
       try {
         listener(value);
       } catch (error) {
-        reportError(error);
+        report(error);
       }
     }
   }
 }
+
+const report = (error: unknown): void => {
+  if (typeof reportError === 'function') reportError(error);
+  else console.error(error);
+};

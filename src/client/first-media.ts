@@ -1,3 +1,4 @@
+import { listen } from './listen.ts';
 import type { Kind } from './sdp.ts';
 
 /** How finely the first picture is timed, in milliseconds. */
@@ -10,7 +11,7 @@ const LOOK_EVERY_MS = 20;
  */
 export class FirstMedia {
   readonly #onFirst: (kind: Kind) => void;
-  readonly #listening = new Map<RTCRtpReceiver, AbortController>();
+  readonly #listening = new Map<RTCRtpReceiver, () => void>();
   readonly #seen = new Set<string>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -21,22 +22,23 @@ export class FirstMedia {
   watch(receiver: RTCRtpReceiver): void {
     const { track } = receiver;
     if (this.#listening.has(receiver) || this.#seen.has(track.kind)) return;
-    const listening = new AbortController();
-    this.#listening.set(receiver, listening);
-    track.addEventListener('unmute', () => this.#look(), { signal: listening.signal });
+    this.#listening.set(
+      receiver,
+      listen(track, 'unmute', () => this.#look()),
+    );
     this.#look();
   }
 
   close(): void {
     clearInterval(this.#timer);
-    for (const listening of this.#listening.values()) listening.abort();
+    for (const end of this.#listening.values()) end();
     this.#listening.clear();
   }
 
   #look(): void {
     for (const receiver of this.#listening.keys()) {
       const { kind, muted } = receiver.track;
-      if (!muted && (kind === 'audio' || receiver.getSynchronizationSources().length > 0)) this.#first(kind as Kind);
+      if (!muted && (kind === 'audio' || hasDecoded(receiver))) this.#first(kind as Kind);
     }
     clearInterval(this.#timer);
     const decoding = [...this.#listening.keys()].some(({ track }) => !track.muted);
@@ -46,11 +48,15 @@ export class FirstMedia {
   #first(kind: Kind): void {
     if (this.#seen.has(kind)) return;
     this.#seen.add(kind);
-    for (const [receiver, listening] of this.#listening) {
+    for (const [receiver, end] of this.#listening) {
       if (receiver.track.kind !== kind) continue;
-      listening.abort();
+      end();
       this.#listening.delete(receiver);
     }
     this.#onFirst(kind);
   }
 }
+
+/** Where nobody can say (React Native), the first packet has to do. */
+const hasDecoded = (receiver: Partial<RTCRtpReceiver>): boolean =>
+  (receiver.getSynchronizationSources?.().length ?? 1) > 0;

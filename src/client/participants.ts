@@ -1,5 +1,6 @@
 import type { Track } from '../protocol/messages.ts';
 import type { Incoming } from './peer.ts';
+import { newStream } from './streams.ts';
 
 /** Who comes back on the caller's own sections: the echo, or whatever answers the endpoint. */
 export const REMOTE = 'remote';
@@ -28,7 +29,7 @@ export class Participants {
       if (participant) tracks.set(participant, [...(tracks.get(participant) ?? []), receiver.track]);
     }
     for (const participant of tracks.keys()) {
-      if (!this.#streams.has(participant)) this.#streams.set(participant, new MediaStream());
+      if (!this.#streams.has(participant)) this.#streams.set(participant, newStream());
     }
     let changed = false;
     for (const [participant, stream] of this.#streams) {

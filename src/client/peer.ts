@@ -1,13 +1,18 @@
 import { answerStereo, directionOf, type Kind, offerActive, readSections, type Section } from './sdp.ts';
+import type { ConnectOptions } from './types.ts';
 
 /** ICE heals a short gap by itself; after this long, in milliseconds, new credentials are asked for. */
 const DISCONNECTED_PATIENCE_MS = 2000;
+
+export type PeerOptions = Pick<ConnectOptions, 'iceServers' | 'iceTransportPolicy'>;
 
 export interface PeerListener {
   /** ICE and DTLS are up for the first time. */
   connected(): void;
   /** ICE does not get through; a restart may help. */
   unreachable(): void;
+  /** ICE gets through, for the first time or again. */
+  reachable(): void;
 }
 
 /** A section that media comes in on. `own` tells the caller's sections from those that carry other participants. */
@@ -26,8 +31,14 @@ export class Peer {
   #patience: ReturnType<typeof setTimeout> | undefined;
   #connected = false;
 
-  constructor(certificate: RTCCertificate, listener: PeerListener) {
-    this.#pc = new RTCPeerConnection({ certificates: [certificate], bundlePolicy: 'max-bundle' });
+  constructor(options: PeerOptions, certificate: RTCCertificate | undefined, listener: PeerListener) {
+    const { iceServers, iceTransportPolicy } = options;
+    this.#pc = new RTCPeerConnection({
+      bundlePolicy: 'max-bundle',
+      ...(certificate && { certificates: [certificate] }),
+      ...(iceServers && { iceServers }),
+      ...(iceTransportPolicy && { iceTransportPolicy }),
+    });
     this.#listener = listener;
     this.#pc.onconnectionstatechange = () => this.#onConnection();
     this.#pc.oniceconnectionstatechange = () => this.#onIce();
@@ -96,6 +107,7 @@ export class Peer {
   #onIce(): void {
     clearTimeout(this.#patience);
     const state = this.#pc.iceConnectionState;
+    if (state === 'connected' || state === 'completed') this.#listener.reachable();
     if (state === 'failed') this.#listener.unreachable();
     if (state === 'disconnected') {
       this.#patience = setTimeout(() => this.#listener.unreachable(), DISCONNECTED_PATIENCE_MS);

@@ -1,7 +1,10 @@
 import { SUBPROTOCOL } from '../protocol/codes.ts';
 import type { ClientMessage, ServerMessage, StartMessage } from '../protocol/messages.ts';
-import { isServerCode } from './errors.ts';
+import { openSocket, webSocketUrl } from './address.ts';
+import type { Deadlines } from './deadlines.ts';
+import { CallError, isServerCode } from './errors.ts';
 import { earlyStart } from './start.ts';
+import type { ConnectOptions } from './types.ts';
 
 /** The server wants a start 5 s after the upgrade; a token that takes longer gets a socket of its own. */
 const TOKEN_PATIENCE_MS = 4000;
@@ -9,48 +12,49 @@ const TOKEN_PATIENCE_MS = 4000;
 export interface SignalingListener {
   open(): void;
   message(message: ServerMessage): void;
-  /** The socket is gone and this was not asked for. `started` tells whether the server may have seen the start. */
-  lost(closeCode: number, started: boolean): void;
+  /** The socket is gone and this was not asked for. */
+  lost(closeCode: number): void;
+  /** No start could be made. */
+  failed(error: CallError): void;
 }
 
 /** The WebSocket of one call, and the quickest way to get its start to the server. */
 export class Signaling {
-  readonly #url: string;
+  readonly #address: string;
   readonly #listener: SignalingListener;
+  readonly #deadlines: Deadlines;
   #socket: WebSocket | undefined;
-  #started = false;
+  /** The start that goes in a frame as soon as the socket is open. */
+  #pending: StartMessage | undefined;
+  #presented = false;
   #closed = false;
 
-  constructor(url: string | URL, listener: SignalingListener) {
-    this.#url = webSocketUrl(url);
+  /** Throws `address_invalid`. */
+  constructor(url: string | URL, deadlines: Deadlines, listener: SignalingListener) {
+    this.#address = webSocketUrl(url);
+    this.#deadlines = deadlines;
     this.#listener = listener;
   }
 
-  /** Starts with a token that is there: the start travels in the upgrade request where it fits. */
-  start(start: StartMessage): void {
-    const protocols = earlyStart(start);
-    this.#started = true;
-    this.#open(protocols ?? [SUBPROTOCOL], protocols ? undefined : start);
+  /**
+   * Starts with the token, in the upgrade request where it fits. One that is still to be fetched costs no more round trips:
+   * the socket opens meanwhile. Throws `address_invalid`.
+   */
+  present({ token, getToken }: ConnectOptions, startWith: (token: string) => StartMessage): void {
+    if (token !== undefined) return this.#start(startWith(token));
+    this.#open([SUBPROTOCOL]);
+    this.#fetch(getToken)
+      .then((token) => this.#startLater(startWith(token)))
+      .catch((error: CallError) => this.#listener.failed(error));
   }
 
-  /** Opens the socket while the token is still being fetched, which costs no more round trips than an early start. */
-  async startWith(start: Promise<StartMessage>): Promise<void> {
-    this.#open([SUBPROTOCOL]);
-    const patience = setTimeout(() => this.#drop(), TOKEN_PATIENCE_MS);
-    try {
-      const message = await start;
-      if (this.#closed) return;
-      if (!this.#socket) return this.start(message);
-      this.#started = true;
-      if (this.#socket.readyState === WebSocket.OPEN) this.send(message);
-      else this.#socket.addEventListener('open', () => this.send(message), { once: true });
-    } finally {
-      clearTimeout(patience);
-    }
+  /** Whether the server may have seen the start. */
+  get presented(): boolean {
+    return this.#presented;
   }
 
   get started(): boolean {
-    return this.#started && this.#socket?.readyState === WebSocket.OPEN;
+    return this.#presented && this.#socket?.readyState === WebSocket.OPEN;
   }
 
   send(message: ClientMessage): void {
@@ -62,13 +66,43 @@ export class Signaling {
     this.#drop();
   }
 
-  #open(protocols: string[], first?: StartMessage): void {
-    const socket = new WebSocket(this.#url, protocols);
+  #start(start: StartMessage): void {
+    const protocols = earlyStart(start);
+    this.#presented = protocols !== undefined;
+    if (!protocols) this.#pending = start;
+    this.#open(protocols ?? [SUBPROTOCOL]);
+  }
+
+  /** Rejects with `token_unavailable`. */
+  async #fetch(getToken: () => string | Promise<string>): Promise<string> {
+    const patience = setTimeout(() => this.#drop(), TOKEN_PATIENCE_MS);
+    try {
+      const token = await this.#deadlines.during('token', Promise.resolve().then(getToken));
+      if (typeof token !== 'string' || token === '') throw new TypeError('getToken returned no token');
+      return token;
+    } catch (cause) {
+      throw new CallError('token_unavailable', { cause });
+    } finally {
+      clearTimeout(patience);
+    }
+  }
+
+  #startLater(start: StartMessage): void {
+    if (this.#closed) return;
+    if (!this.#socket) return this.#start(start);
+    this.#pending = start;
+    if (this.#socket.readyState === WebSocket.OPEN) this.#sayStart();
+  }
+
+  #open(protocols: string[]): void {
+    const socket = openSocket(this.#address, protocols);
     this.#socket = socket;
+    this.#deadlines.begin('socket');
     const current = () => this.#socket === socket;
     socket.addEventListener('open', () => {
       if (!current()) return;
-      if (first) this.send(first);
+      this.#deadlines.end('socket');
+      this.#sayStart();
       this.#listener.open();
     });
     socket.addEventListener('message', ({ data }) => {
@@ -78,22 +112,26 @@ export class Signaling {
     socket.addEventListener('close', ({ code }) => {
       if (!current()) return;
       this.close();
-      this.#listener.lost(code, this.#started);
+      this.#listener.lost(code);
     });
+  }
+
+  /** In a frame, unless it went with the upgrade request or has to be fetched first. */
+  #sayStart(): void {
+    if (this.#pending) {
+      this.send(this.#pending);
+      this.#presented = true;
+      this.#pending = undefined;
+    }
+    if (this.#presented) this.#deadlines.begin('offer');
   }
 
   #drop(): void {
     const socket = this.#socket;
     this.#socket = undefined;
+    this.#deadlines.end('socket');
     socket?.close();
   }
-}
-
-/** `ws_url` of the mint, or any http(s) or relative form of it. */
-function webSocketUrl(url: string | URL): string {
-  const absolute = new URL(url, globalThis.location?.href);
-  absolute.protocol = absolute.protocol.replace(/^http/, 'ws');
-  return absolute.href;
 }
 
 /**

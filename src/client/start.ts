@@ -1,18 +1,16 @@
 import { EARLY_START_PREFIX, SUBPROTOCOL } from '../protocol/codes.ts';
 import type { StartMessage, WantedMedia } from '../protocol/messages.ts';
+import type { ConnectOptions } from './types.ts';
 
 /** Longest second subprotocol that is sent, in characters; above it the start goes in a frame. */
 const MAX_EARLY_START = 4096;
 
-interface StartParts {
-  endpointId: string;
-  token: string;
-  media: WantedMedia;
-  certificate: RTCCertificate | undefined;
-}
-
 /** The first message; a certificate of the page's own is shown, because the token may be bound to it. */
-export function makeStart({ endpointId, token, media, certificate }: StartParts): StartMessage {
+export function makeStart(
+  { endpointId, certificate }: ConnectOptions,
+  token: string,
+  media: WantedMedia,
+): StartMessage {
   const value = certificate?.getFingerprints().find(({ algorithm }) => algorithm === 'sha-256')?.value;
   const bound = value && { dtls_fingerprint: `sha-256 ${value.toUpperCase()}` };
   return { type: 'start', endpoint_id: endpointId, token, media, ...bound };
@@ -20,9 +18,10 @@ export function makeStart({ endpointId, token, media, certificate }: StartParts)
 
 /**
  * The subprotocols of an upgrade request that carries its `start`, so that the offer is the first frame to come back;
- * undefined when the start is too long for a header.
+ * undefined when the start is too long for a header, or the platform cannot encode it.
  */
 export function earlyStart(start: StartMessage): [string, string] | undefined {
+  if (typeof TextEncoder === 'undefined' || typeof btoa === 'undefined') return undefined;
   const bytes = new TextEncoder().encode(JSON.stringify(start));
   if (bytes.length > MAX_EARLY_START) return undefined;
   const base64 = btoa(String.fromCharCode(...bytes));

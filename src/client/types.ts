@@ -10,6 +10,10 @@ export interface ConnectBase {
   media?: MediaChoices;
   /** For a token that is bound to a certificate: the one whose fingerprint was minted. */
   certificate?: RTCCertificate;
+  /** STUN and TURN servers, for callers whose networks let nothing else through. */
+  iceServers?: RTCIceServer[];
+  /** `relay` goes through a TURN server only. */
+  iceTransportPolicy?: RTCIceTransportPolicy;
   /** Hangs up when it aborts. */
   signal?: AbortSignal;
 }
@@ -52,7 +56,9 @@ export interface CallEvents {
   timing: { name: keyof Timings; ms: number };
   /** Milliseconds left: 60 s and 10 s before the end. */
   expiring: number;
-  /** A device could not be had. The call goes on without it; `replaceTrack` can add one at any time. */
+  /**
+   * A device (`kind`) could not be had, or was lost. The call goes on without it; `replaceTrack` can add one at any time.
+   */
   mediaerror: CallError;
   ended: CallEnd;
 }

@@ -26,6 +26,8 @@ const over = byId('over');
 let call: Call | undefined;
 let life: TokenLife | undefined;
 let presented: Minted | undefined;
+/** What is missing, by kind. */
+const troubles = new Map<CallError['kind'], CallError>();
 
 function setState(state: CallState | 'idle', text: string): void {
   document.body.dataset.state = state;
@@ -70,7 +72,7 @@ function start(minted: Minted): void {
   setState('connecting', STATE_TEXT.connecting);
   timings.show({});
   showMedia(current);
-  byId('device-trouble').hidden = true;
+  hideDeviceTrouble();
   show(running, departure.form, over);
   // The button that was pressed is gone, and on a phone it stood far below the pictures.
   byId('hangup').focus({ preventScroll: true });
@@ -83,9 +85,18 @@ function showMedia({ local, participants }: Call): void {
   showSwitch('video', 'blind');
 }
 
-function showDeviceTrouble({ message, code }: CallError): void {
-  byId('device-trouble-text').textContent = `${message}. The call goes on without. (${code})`;
+function showDeviceTrouble(error: CallError): void {
+  troubles.set(error.kind, error);
+  const told = [...troubles.values()].map(({ message, code }) => `${message} (${code}).`);
+  byId('device-trouble-text').textContent = `${told.join(' ')} The call goes on without.`;
+  // Whoever can be heard has nothing to decide.
+  byId('device-choices').hidden = !troubles.has('audio');
   byId('device-trouble').hidden = false;
+}
+
+function hideDeviceTrouble(): void {
+  troubles.clear();
+  byId('device-trouble').hidden = true;
 }
 
 function showEnd({ reason, error }: CallEnd): void {
@@ -100,17 +111,16 @@ function showEnd({ reason, error }: CallEnd): void {
   byId('end-reason').focus();
 }
 
-/** Tries the microphone alone: a camera that is refused or missing takes it along when both are asked for at once. */
-async function soundOnly(): Promise<void> {
+/** Asks for the microphone once more. */
+async function retrySound(): Promise<void> {
   const current = call;
   try {
     const [track] = (await navigator.mediaDevices.getUserMedia({ audio: true })).getAudioTracks();
     if (!track || !current) return track?.stop();
     // The page opened this track, so the page closes it.
     void current.ended.then(() => track.stop());
-    current.setMedia({ video: 'recvonly' });
     await current.replaceTrack('audio', track);
-    byId('device-trouble').hidden = true;
+    hideDeviceTrouble();
     byId('hangup').focus();
   } catch {
     byId('device-trouble-text').textContent =
@@ -120,7 +130,7 @@ async function soundOnly(): Promise<void> {
 
 function receiveOnly(): void {
   call?.setMedia({ audio: 'recvonly', video: 'recvonly' });
-  byId('device-trouble').hidden = true;
+  hideDeviceTrouble();
   byId('hangup').focus();
 }
 
@@ -168,7 +178,7 @@ departure.form.addEventListener('submit', (event) => {
 byId('hangup').addEventListener('click', () => void call?.hangup());
 byId('mute').addEventListener('click', () => flip('audio', 'mute'));
 byId('blind').addEventListener('click', () => flip('video', 'blind'));
-byId('sound-only').addEventListener('click', () => void soundOnly());
+byId('sound-only').addEventListener('click', () => void retrySound());
 byId('receive-only').addEventListener('click', receiveOnly);
 byId('reuse').addEventListener('click', () => void presentAgain());
 byId('again').addEventListener('click', () => {

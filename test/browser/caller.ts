@@ -21,7 +21,7 @@ export async function startCall(page: CallerPage, minted: MintedToken, media: Sd
       globalThis.call = call;
       globalThis.seen = { states: [call.state], errors: [] };
       call.on('state', (state) => void seen.states.push(state));
-      call.on('mediaerror', ({ code }) => void seen.errors.push(code));
+      call.on('mediaerror', ({ code, kind }) => void seen.errors.push(`${kind} ${code}`));
       call.on('participants', (participants) => {
         document.body.replaceChildren(
           ...[...participants.values()].map((srcObject) =>

@@ -8,15 +8,25 @@ import type { Network } from './network.ts';
 
 const EXECUTABLES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
+const ANSWERS = {
+  granted: ['--use-fake-ui-for-media-stream'],
+  denied: ['--use-fake-ui-for-media-stream=deny'],
+  asked: [],
+} as const;
+
 export interface BrowserOptions {
-  devices?: 'granted' | 'denied';
+  /** How whoever asks for a device is always answered; `asked` leaves it to the permissions of the page's context. */
+  devices?: 'granted' | 'denied' | 'asked';
+  /** A microphone is always there. */
+  cameras?: number;
   /** Runs on the other host of this network; pages of `site` may then use devices without TLS. */
   network?: Network;
   site?: CallerSite;
 }
 
-/** A real Chromium with a fake camera and microphone; whoever asks for them is always answered the same way. */
-export async function launchBrowser({ devices = 'granted', network, site }: BrowserOptions = {}): Promise<Browser> {
+/** A real Chromium with a fake camera and microphone. */
+export async function launchBrowser(options: BrowserOptions = {}): Promise<Browser> {
+  const { devices = 'granted', cameras = 1, network, site } = options;
   const executablePath = EXECUTABLES.find(existsSync);
   if (!executablePath) throw new Error(`No Chromium at ${EXECUTABLES.join(', ')}`);
   return chromium.launch({
@@ -31,8 +41,8 @@ export async function launchBrowser({ devices = 'granted', network, site }: Brow
       '--disable-sync',
       '--no-first-run',
       '--autoplay-policy=no-user-gesture-required',
-      '--use-fake-device-for-media-stream',
-      devices === 'granted' ? '--use-fake-ui-for-media-stream' : '--use-fake-ui-for-media-stream=deny',
+      `--use-fake-device-for-media-stream=device-count=${cameras}`,
+      ...ANSWERS[devices],
     ],
   });
 }

@@ -1,0 +1,73 @@
+// A caller where there is no DOM, as in React Native: WebRTC by a libwebrtc binding, and nothing of a browser beside it.
+// Makes the call that its argument describes, and prints as JSON what it saw.
+
+import { setInterval } from 'node:timers';
+import { setTimeout as delay } from 'node:timers/promises';
+import wrtc from '@roamhq/wrtc';
+import { WebSocket } from 'ws';
+
+const { RTCAudioSink, RTCAudioSource, RTCVideoSink, RTCVideoSource } = wrtc.nonstandard;
+const [url, endpointId, token] = process.argv.slice(2) as [string, string, string];
+
+const microphone = new RTCAudioSource();
+const camera = new RTCVideoSource();
+const tracks = [microphone.createTrack(), camera.createTrack()];
+const sending = [
+  setInterval(() => {
+    const samples = Int16Array.from({ length: 480 }, (_, index) => 8000 * Math.sin(index / 10));
+    microphone.onData({ samples, sampleRate: 48_000, bitsPerSample: 16, channelCount: 1, numberOfFrames: 480 });
+  }, 10),
+  setInterval(() => camera.onFrame({ width: 160, height: 120, data: new Uint8Array(160 * 120 * 1.5) }), 50),
+];
+
+/** What React Native has of all that; anything else that is used by mistake shows here. */
+function leaveTheBrowser(): void {
+  const absent = [
+    'DOMException',
+    'Event',
+    'EventTarget',
+    'MessageEvent',
+    'btoa',
+    'TextEncoder',
+    'reportError',
+    'location',
+  ];
+  for (const name of [...absent, 'addEventListener', 'window', 'document', 'MediaStreamTrack']) {
+    Reflect.deleteProperty(globalThis, name);
+  }
+  Reflect.deleteProperty(Promise, 'withResolvers');
+  const getUserMedia = async () => new wrtc.MediaStream(tracks);
+  Object.defineProperty(globalThis, 'navigator', { value: { mediaDevices: { getUserMedia } } });
+  // Node's own WebSocket needs the globals that are gone.
+  Object.assign(globalThis, { WebSocket, RTCPeerConnection: wrtc.RTCPeerConnection, MediaStream: wrtc.MediaStream });
+}
+
+const heard = { audio: 0, video: 0 };
+
+function count(stream: MediaStream | undefined): void {
+  for (const track of stream?.getTracks() ?? []) {
+    if (track.kind === 'audio') {
+      new RTCAudioSink(track).ondata = ({ samples }: { samples: Int16Array }) => {
+        if (samples.some((sample) => Math.abs(sample) > 100)) heard.audio += 1;
+      };
+    } else {
+      new RTCVideoSink(track).onframe = () => {
+        heard.video += 1;
+      };
+    }
+  }
+}
+
+leaveTheBrowser();
+const { connect } = await import('../../src/client/index.ts');
+const call = connect({ url, endpointId, token });
+const errors: unknown[] = [];
+call.on('mediaerror', ({ message }) => errors.push(message));
+call.on('participants', (streams) => count(streams.get('remote')));
+await call.live;
+while (heard.audio < 50 || heard.video < 10) await delay(50);
+await call.hangup();
+for (const timer of sending) clearInterval(timer);
+const end = await call.ended;
+// The binding keeps threads of its own.
+process.stdout.write(JSON.stringify({ errors, end }), () => process.exit(0));
