@@ -29,7 +29,7 @@ import { MemoryTokenStore } from './tokens/memory-store.ts';
 import { RedisTokenStore } from './tokens/redis-store.ts';
 import { createSigner } from './tokens/signer.ts';
 import type { TokenStore } from './tokens/store.ts';
-import { createVerifier } from './tokens/verifier.ts';
+import { claimedId, createVerifier } from './tokens/verifier.ts';
 import { servePage } from './web-page.ts';
 
 export interface ServerOptions {
@@ -58,7 +58,7 @@ export interface RunningServer {
  * A token minted elsewhere in the second in which the store began is refused, because `iat` tells no more than the second.
  * A server that is up takes all that are issued from then on.
  */
-const nextSecond = (): Promise<void> => sleep(1000 - (Date.now() % 1000));
+const nextSecond = (now: number): Promise<void> => sleep(1000 - (now % 1000));
 
 /** How long a stop waits for ends that the store has not taken yet. */
 const FINISH_AT_STOP_MS = 3000;
@@ -121,9 +121,10 @@ async function assemble(
     directory,
     store,
     sign: createSigner(keys, config.tokens.issuer),
-    newTokenId,
+    newTokenId: (family) => newTokenIdFor(store, family),
     jwks: () => publicKeySet(keys),
     readiness,
+    shardsAway: () => store.away,
     audit: audit.record,
     log,
   });
@@ -143,13 +144,24 @@ async function assemble(
     storeReady: () => store.ready,
     mediaReady: () => media.ready,
     droppedLogLines,
+    shardsAway: () => store.away.length,
+    clockSkewMs: () => store.clockSkewMs,
   });
   owned.defer(() => metrics.close());
   const leewaySeconds = config.tokens.leeway_seconds;
   const issuers = new Issuers(config.issuers, { leewaySeconds, log });
   owned.defer(() => issuers.close());
   const verify = issuers.beside(createVerifier(keys, { issuer: config.tokens.issuer, leewaySeconds }));
-  const admission = new Admission({ directory, store, media, verify: (token) => verify(token, Date.now()) });
+  const admission = new Admission({
+    directory,
+    store,
+    media,
+    verify: (token) =>
+      verify(
+        token,
+        store.now(() => claimedId(token)),
+      ),
+  });
   const createSession = sessionMaker({
     pace,
     settings: config.session,
@@ -186,7 +198,7 @@ async function assemble(
     registry.endClosed();
   });
   void issuers.reload();
-  if (config.issuers.length > 0) await nextSecond();
+  if (config.issuers.length > 0) await nextSecond(store.now());
   await listen(app, config);
   const { address, port, family } = app.server.address() as AddressInfo;
   const metricsServer = await startMetricsServer(metrics, config.http.metrics_host, metricsPorts(config, port));
@@ -233,6 +245,17 @@ async function openKeys(config: Config, log: Logger) {
   if (config.tokens.signing_keys) return loadSigningKeys(config.tokens.signing_keys);
   log.warn('no signing keys are configured: made one for this run, tokens end with the process');
   return ephemeralSigningKeys();
+}
+
+/** So many ids are tried before one is taken whose record lies where the store cannot be reached. */
+const MAX_TRIES = 100;
+
+/** A fresh id; where the choice of a family is free, one of a part of the store that is there. */
+function newTokenIdFor(store: TokenStore, family?: string): string {
+  let id = newTokenId(family);
+  if (family !== undefined || store.away.length === 0) return id;
+  for (let tries = 1; store.isAway(id) && tries < MAX_TRIES; tries++) id = newTokenId();
+  return id;
 }
 
 function openStore(config: Config, log: Logger): TokenStore {

@@ -46,13 +46,13 @@ export class PublishedDirectory {
 
   /** Names the version that is published now; undefined when there is none. */
   async stamp(): Promise<string | undefined> {
-    return (await this.#caller.call(() => this.#client.hget(KEY, 'stamp'))) ?? undefined;
+    return (await this.#caller.call(KEY, () => this.#client.hget(KEY, 'stamp'))) ?? undefined;
   }
 
   async read(): Promise<Publication | undefined> {
-    const size = await this.#caller.call(() => this.#client.hstrlen(KEY, 'text'));
+    const size = await this.#caller.call(KEY, () => this.#client.hstrlen(KEY, 'text'));
     const fields = ['version', 'stamp', 'applied', ...(size > MAX_BYTES ? [] : ['text'])];
-    const [version, stamp, applied, text] = await this.#caller.call(() => this.#client.hmget(KEY, ...fields));
+    const [version, stamp, applied, text] = await this.#caller.call(KEY, () => this.#client.hmget(KEY, ...fields));
     if (!stamp) return undefined;
     return { version: Number(version), stamp, text: text ?? undefined, appliedAt: new Date(Number(applied) * 1000) };
   }
@@ -60,7 +60,7 @@ export class PublishedDirectory {
   /** Publishes a text and announces it; answers its version. */
   async publish(text: string): Promise<number> {
     const stamp = randomUUID();
-    const version = await this.#caller.call(() => this.#client.callgatePublish(KEY, stamp, text));
+    const version = await this.#caller.call(KEY, () => this.#client.callgatePublish(KEY, stamp, text));
     // Only a hint: whoever does not hear it looks every few seconds.
     await this.#client.publish(CHANNEL, stamp).catch(() => undefined);
     return version;

@@ -1,3 +1,4 @@
+import { Trouble } from '../trouble.ts';
 import { ConfigError, MAX_BYTES } from '../yaml-file.ts';
 import { readAside } from './aside.ts';
 import type { Directory } from './directory.ts';
@@ -17,6 +18,7 @@ export class RedisDirectory implements LiveDirectory {
   readonly #log: DirectoryLog;
   readonly #published: PublishedDirectory;
   readonly #current: CurrentDirectory;
+  readonly #trouble: Trouble;
   #stopListening: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
   /** The stamp of the version that was read last, also of one that was refused. */
@@ -29,6 +31,7 @@ export class RedisDirectory implements LiveDirectory {
     this.#log = log;
     this.#published = new PublishedDirectory(url, log);
     this.#current = new CurrentDirectory(log);
+    this.#trouble = new Trouble(log, 'the published directory can be read again');
   }
 
   get ready(): boolean {
@@ -65,8 +68,9 @@ export class RedisDirectory implements LiveDirectory {
     try {
       const stamp = (await this.#published.stamp()) ?? NOTHING;
       if (stamp !== this.#known) await this.#load();
+      this.#trouble.over();
     } catch (error) {
-      if (!this.#closed) this.#log.warn({ err: error }, 'the published directory cannot be read; trying again');
+      if (!this.#closed) this.#trouble.met({ err: error }, 'the published directory cannot be read; trying again');
     }
   }
 

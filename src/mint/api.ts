@@ -33,13 +33,17 @@ export interface ApiDeps extends Omit<MintDeps, 'wsUrl'> {
   /** The public signing keys, as a JWK set (RFC 7517 section 5). */
   jwks: () => { keys: readonly object[] };
   readiness: () => Readonly<Record<string, boolean>>;
+  /** The parts of the store that calls cannot use. */
+  shardsAway?: (() => readonly string[]) | undefined;
 }
+
+type StatusDeps = Pick<ApiDeps, 'jwks' | 'readiness' | 'shardsAway'>;
 
 /**
  * The HTTP API: minting for backends, health, the signing keys, and in the demo minting for its page. Not listening
  * yet; its `server` also carries the WebSockets.
  */
-export function createApi({ log, demoKey, jwks, readiness, ...parts }: ApiDeps): FastifyInstance {
+export function createApi({ log, demoKey, jwks, readiness, shardsAway, ...parts }: ApiDeps): FastifyInstance {
   const { http, admission } = parts.config;
   const app = fastify({
     loggerInstance: log,
@@ -78,11 +82,11 @@ export function createApi({ log, demoKey, jwks, readiness, ...parts }: ApiDeps):
   const deps: MintDeps = { ...parts, wsUrl: createWsUrl(http) };
   app.register(mintRoutes, { prefix: MINT_PATH, ...deps });
   if (demoKey !== undefined) app.register(demoRoutes, { prefix: '/demo', ...deps, apiKey: demoKey });
-  app.register(async (scope) => statusRoutes(scope, { jwks, readiness }));
+  app.register(async (scope) => statusRoutes(scope, { jwks, readiness, shardsAway }));
   return app;
 }
 
-function statusRoutes(app: FastifyInstance, { jwks, readiness }: Pick<ApiDeps, 'jwks' | 'readiness'>): void {
+function statusRoutes(app: FastifyInstance, { jwks, readiness, shardsAway = () => [] }: StatusDeps): void {
   app.get('/healthz', { schema: { ...operation('health'), response: { 200: Health } } }, async () => ({
     status: 'live',
   }));
@@ -90,7 +94,12 @@ function statusRoutes(app: FastifyInstance, { jwks, readiness }: Pick<ApiDeps, '
   app.get('/readyz', { schema: readySchema }, async (_request, reply) => {
     const checks = readiness();
     const isReady = Object.values(checks).every((check) => check);
-    return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ready' : 'not_ready', checks });
+    const shards = shardsAway();
+    return reply.code(isReady ? 200 : 503).send({
+      status: isReady ? 'ready' : 'not_ready',
+      checks,
+      ...(shards.length > 0 && { shards_away: [...shards] }),
+    });
   });
   const keySchema = { ...operation('signingKeys'), response: { 200: KeySet } };
   app.get('/.well-known/jwks.json', { schema: keySchema }, async (_request, reply) => {

@@ -177,6 +177,9 @@ export const Readiness = Type.Object(
   {
     status: Type.Enum(['ready', 'not_ready']),
     checks: Type.Unsafe<Record<string, boolean>>(Type.Object({}, { additionalProperties: Type.Boolean() })),
+    shards_away: Type.Optional(
+      Type.Array(Type.String(), { description: 'Shards of a Redis Cluster that take no writes, by their slots.' }),
+    ),
   },
   titled('Readiness', 'What a call needs, and whether it is there.'),
 );

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Endpoint } from '../directory/directory.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import type { TokenStore } from '../tokens/store.ts';
+import { Trouble } from '../trouble.ts';
 import type { Pace } from './pace.ts';
 import type { Session } from './session.ts';
 
@@ -23,7 +24,8 @@ export class SessionRegistry {
   /** Revoked before they were added, here or elsewhere. */
   readonly #revoked = new Set<string>();
   readonly #store: RegistryOptions['store'];
-  readonly #log: Logger;
+  /** Leases that could not be renewed. */
+  readonly #unrenewed: Trouble;
   readonly #timer: NodeJS.Timeout;
   readonly #unlisten: () => void;
   readonly #isClosed: RegistryOptions['isClosed'];
@@ -35,7 +37,7 @@ export class SessionRegistry {
     this.#isClosed = isClosed;
     this.#pace = pace;
     this.#store = store;
-    this.#log = log;
+    this.#unrenewed = new Trouble(log, 'leases are renewed again');
     this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
     this.#unlisten = store.onRevoked({ revoked: (id) => this.#endRevoked(id), missed: () => void this.#renew() });
   }
@@ -89,9 +91,11 @@ export class SessionRegistry {
   async #renew(): Promise<void> {
     const sessions = [...this.#sessions.values()].filter((session) => !session.over);
     if (sessions.length === 0) return;
-    await this.#store.renew(sessions.map(({ lease }) => lease)).catch((error: unknown) => {
-      this.#log.warn({ err: error, sessions: sessions.length }, 'leases could not be renewed; trying again');
-    });
+    await this.#store.renew(sessions.map(({ lease }) => lease)).then(
+      () => this.#unrenewed.over(),
+      (err: unknown) =>
+        this.#unrenewed.met({ err, sessions: sessions.length }, 'leases could not be renewed; trying again'),
+    );
     // A place that was given back meanwhile may have been taken again by its renewal; if not now, it is freed when it lapses.
     for (const { over, lease } of sessions) if (over) this.#store.releasePlace(lease).catch(() => undefined);
   }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createRedis, type RedisClient, reasonOf, type StoreLog } from '../tokens/redis/connection.ts';
+import { Trouble } from '../trouble.ts';
 
 export const AUDIT_STREAM = 'callgate:audit';
 
@@ -37,7 +38,7 @@ type Entry = Readonly<Record<string, string | undefined>>;
  */
 export class AuditStream {
   readonly #client: RedisClient;
-  readonly #log: StoreLog;
+  readonly #trouble: Trouble;
   readonly #maxLength: number;
   readonly #onDropped: () => void;
   readonly #queue: Entry[] = [];
@@ -47,7 +48,7 @@ export class AuditStream {
   #closed = false;
 
   constructor(url: string, { log, maxLength, onDropped }: AuditStreamOptions) {
-    this.#log = log;
+    this.#trouble = new Trouble(log, 'audit events are written again');
     this.#maxLength = maxLength;
     this.#onDropped = onDropped;
     this.#client = createRedis(url, {
@@ -94,11 +95,12 @@ export class AuditStream {
         const batch = this.#queue.slice(0, BATCH);
         await this.#client.eval(APPEND, 1, AUDIT_STREAM, this.#maxLength, ...batch.flatMap(toArguments));
         this.#queue.splice(0, batch.length);
+        this.#trouble.over();
       }
       if (this.#queue.length === 0) this.#empty?.();
     } catch (error) {
       if (this.#closed) return;
-      this.#log.warn({ reason: reasonOf(error) }, 'audit events could not be written; trying again');
+      this.#trouble.met({ reason: reasonOf(error) }, 'audit events could not be written; trying again');
       this.#retry = setTimeout(() => {
         this.#retry = undefined;
         this.#flush();

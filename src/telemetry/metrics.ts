@@ -12,6 +12,9 @@ export interface Gauges {
   mediaReady(): boolean;
   /** Since the start. */
   droppedLogLines(): number;
+  /** How many shards of a Redis Cluster take no writes. */
+  shardsAway(): number;
+  clockSkewMs(): number;
 }
 
 /** Every metric of one process. Label values come from closed sets only. */
@@ -55,6 +58,12 @@ export class Metrics {
     gauge('callgate_sockets', 'Open WebSockets.', gauges.sockets);
     gauge('callgate_media_calls', 'Calls that hold a place on a worker.', gauges.calls);
     gauge('callgate_store_ready', '1 while the token store answers.', () => Number(gauges.storeReady()));
+    gauge('callgate_store_shards_away', 'Shards of a Redis Cluster that take no writes.', gauges.shardsAway);
+    gauge(
+      'callgate_store_clock_skew_seconds',
+      "How far the token store's clock is ahead of this process's; of several shards, where they differ most.",
+      () => gauges.clockSkewMs() / 1000,
+    );
     gauge('callgate_media_ready', '1 while a worker can take calls.', () => Number(gauges.mediaReady()));
     this.#starts = new Counter({
       name: 'callgate_starts_total',

@@ -44,6 +44,8 @@ type MemoryToken = StoredToken & { forgetAt: number; successor?: string };
  */
 export class MemoryTokenStore implements TokenStore {
   readonly ready = true;
+  readonly away = [];
+  readonly clockSkewMs = 0;
   readonly idempotency: MemoryIdempotencyKeys;
   readonly mintRate = new MemoryMintRate();
   readonly #listeners = new Set<RevocationListener>();
@@ -103,10 +105,10 @@ export class MemoryTokenStore implements TokenStore {
     const token = this.#find(id);
     if (!token) return { refreshed: false, refusal: 'unknown' };
     const successor = this.#find(successorId);
-    if (successor && token.status === 'revoked' && token.successor === successorId) {
+    if (successor && token.successor === successorId && !refusalOf(successor, now)) {
       return { refreshed: true, createdAt: successor.createdAt, expiresAt: successor.expiresAt };
     }
-    if (refusalOf(token, now)) return { refreshed: false, refusal: 'not_issued' };
+    if (successor || refusalOf(token, now)) return { refreshed: false, refusal: 'not_issued' };
     const { endpointId, team, maxDurationMs, metadata, fingerprint } = token;
     const ttlMs = ttlSeconds === undefined ? token.expiresAt - token.createdAt : Math.round(ttlSeconds * 1000);
     const kept = { ...(metadata && { metadata }), ...(fingerprint && { fingerprint }) };
@@ -122,6 +124,14 @@ export class MemoryTokenStore implements TokenStore {
       const positions = this.#lists.get(query.team)?.page(after, count) ?? [];
       return Promise.all(positions.map(async (position) => ({ position, record: await this.read(position.id) })));
     });
+  }
+
+  isAway(): boolean {
+    return false;
+  }
+
+  now(): number {
+    return this.#now();
   }
 
   onRevoked(listener: RevocationListener): () => void {

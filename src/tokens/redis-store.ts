@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CallgateError } from '../errors.ts';
 import { onceIssued, refusalOfBirth } from './births.ts';
 import { parseTokenId } from './claims.ts';
-import { refusalOf, toRecord } from './record.ts';
+import { refusalOf, type StoredToken, toRecord } from './record.ts';
 import { BIRTH_SCRIPTS, type BirthSteps, birthArgs } from './redis/birth-scripts.ts';
 import { RedisCaller } from './redis/caller.ts';
 import { createRedis, type RedisClient, type StoreLog } from './redis/connection.ts';
@@ -14,6 +14,7 @@ import { assertName, fenceKey, placesKey, tokenKey } from './redis/keys.ts';
 import { LEASE_SCRIPTS, type LeaseSteps } from './redis/lease-scripts.ts';
 import { RedisMintRate } from './redis/mint-rate.ts';
 import { Revocations } from './redis/revocations.ts';
+import { Shards } from './redis/shards.ts';
 import { SIDE_SCRIPTS, type SideSteps } from './redis/side-scripts.ts';
 import { SteadyClock, TICK_MS } from './redis/steady-clock.ts';
 import { RedisTeamLists } from './redis/team-list.ts';
@@ -37,6 +38,10 @@ import {
 
 const CLOCK_KEY = 'callgate:clock';
 const RENEW_BATCH = 250;
+/** How long a key that a probe wrote stays. */
+const PROBE_MS = 60_000;
+/** So many keys are told that hold something else. */
+const MAX_TOLD = 1000;
 
 export interface RedisStoreOptions {
   log: StoreLog;
@@ -59,6 +64,7 @@ export class RedisTokenStore implements TokenStore {
   readonly #revocations: Revocations;
   readonly #clock: SteadyClock;
   readonly #fences: Fences;
+  readonly #shards: Shards;
   readonly #leaseMs: number;
   readonly #retentionMs: number;
 
@@ -67,10 +73,18 @@ export class RedisTokenStore implements TokenStore {
     url: string,
     { log, leaseMs = LEASE_MS, retentionMs = RETENTION_MS, fences = false, tickMs = TICK_MS }: RedisStoreOptions,
   ) {
-    const client = createRedis(url, log);
+    const client = createRedis(url, { warn: (fields) => this.#shards.lost(fields) });
     this.#client = client;
     this.#steps = defineSteps(client);
-    this.#caller = new RedisCaller(client);
+    this.#caller = new RedisCaller(client, {
+      failed: (key, reason) => this.#shards.failed(key, reason),
+      unreadable: tellerOfKeys(log),
+    });
+    this.#shards = new Shards(client, {
+      log,
+      probe: (key) => this.#caller.call(key, () => this.#steps.callgateProbe(key, PROBE_MS), { oneTry: true }),
+      everyMs: tickMs,
+    });
     this.idempotency = new RedisIdempotencyKeys(this.#steps, this.#caller);
     this.mintRate = new RedisMintRate(client, this.#caller);
     this.#lists = new RedisTeamLists(this.#steps, this.#caller, { log, keepMs: LONGEST_LIFE_MS + retentionMs });
@@ -78,19 +92,41 @@ export class RedisTokenStore implements TokenStore {
     this.#leaseMs = leaseMs;
     this.#retentionMs = retentionMs;
     this.#fences = new Fences(this.#steps, this.#caller);
-    this.#clock = new SteadyClock((known) => {
+    this.#clock = new SteadyClock(async (known) => {
+      const steady = await this.#caller.call(CLOCK_KEY, () =>
+        this.#steps.callgateTick(CLOCK_KEY, tickMs * 2, known ?? ''),
+      );
       if (fences) this.#fences.keep();
-      return this.#caller.call(() => this.#steps.callgateTick(CLOCK_KEY, tickMs * 2, known ?? ''));
+      return steady;
     }, tickMs);
     client.on('ready', () => {
+      void this.#shards.look();
       void this.#clock.tick();
       void checkEviction(client, log);
     });
+    void this.#shards.look();
     void this.#clock.tick();
   }
 
   get ready(): boolean {
-    return this.#caller.answering;
+    return this.#clock.now !== undefined && this.#shards.ready;
+  }
+
+  get away(): readonly string[] {
+    return this.#shards.away;
+  }
+
+  get clockSkewMs(): number {
+    return this.#shards.skewMs;
+  }
+
+  isAway(id: string): boolean {
+    const key = tokenKey(id);
+    return key !== undefined && this.#shards.isAway(key);
+  }
+
+  now(idOf: () => string | undefined = () => undefined): number {
+    return this.#shards.now(() => tokenKey(idOf() ?? '')) ?? Date.now();
   }
 
   async issue(token: NewCallToken): Promise<{ createdAt: number; expiresAt: number }> {
@@ -109,7 +145,7 @@ export class RedisTokenStore implements TokenStore {
         token.fingerprint ?? '',
         this.#retentionMs,
       );
-    const issued = this.#caller.call(step);
+    const issued = this.#caller.call(key, step);
     await this.#lists.add(token.team, token.id, issued);
     const times = await issued;
     if (!times) throw new Error('the token id is taken');
@@ -123,7 +159,7 @@ export class RedisTokenStore implements TokenStore {
     if (!successorKey) throw new TypeError('an id has a wrong form');
     const ttlMs = ttlSeconds === undefined ? '' : Math.round(ttlSeconds * 1000);
     const step = () => this.#steps.callgateRefresh(key, successorKey, ttlMs, successorId, this.#retentionMs);
-    const answer = await this.#caller.call(step);
+    const answer = await this.#caller.call(key, step);
     if (typeof answer === 'string') return { refreshed: false, refusal: answer };
     const [createdAt, expiresAt] = answer;
     await this.#lists.add(team, successorId);
@@ -146,7 +182,7 @@ export class RedisTokenStore implements TokenStore {
     // Repeated where the outcome is unknown: the same session gets the same yes, and nobody else can have won for it.
     const answer = birth
       ? await this.#burnForeign(id, key, birth, args)
-      : await this.#withClock((now) => this.#steps.callgateBurn(key, ...args(now)));
+      : await this.#withClock(key, (now) => this.#steps.callgateBurn(key, ...args(now)));
     if (typeof answer === 'string') return { burned: false, refusal: answer };
     const [remainingMs, startedAt, expiresAt] = answer;
     return { burned: true, remainingMs, startedAt, expiresAt };
@@ -168,60 +204,57 @@ export class RedisTokenStore implements TokenStore {
     if (!key) return false;
     // Not repeated here: the second answer would deny what the first one did.
     const step = () => this.#steps.callgateFinish(key, sessionId, reason, this.#retentionMs);
-    return (await this.#caller.call(step, { once: true })) === 1;
+    return (await this.#caller.call(key, step, { once: true })) === 1;
   }
 
   async revoke(id: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'> {
     const key = tokenKey(id);
-    return key ? this.#caller.call(() => this.#steps.callgateRevoke(key, this.#retentionMs)) : 'unknown';
+    return key ? this.#caller.call(key, () => this.#steps.callgateRevoke(key, this.#retentionMs)) : 'unknown';
   }
 
   async acquirePlace({ endpointId, sessionId, max }: Parameters<TokenStore['acquirePlace']>[0]): Promise<boolean> {
     const key = placesKey(endpointId);
     assertName(sessionId);
     const step = (now: number) => this.#steps.callgateAcquire(key, now, this.#leaseMs, max, sessionId);
-    return (await this.#withClock(step)) === 1;
+    return (await this.#withClock(key, step)) === 1;
   }
 
   async releasePlace({ endpointId, sessionId }: Parameters<TokenStore['releasePlace']>[0]): Promise<void> {
     const key = placesKey(endpointId);
-    await this.#caller.call(() => this.#client.zrem(key, sessionId));
+    await this.#caller.call(key, () => this.#client.zrem(key, sessionId));
   }
 
-  // Single commands rather than a pipeline: in a Cluster the leases live on many nodes. No batch waits for another, so
-  // that a shard that is away delays only its own leases.
+  // Single commands rather than a pipeline: in a Cluster the leases live on many nodes. Each is tried once and for itself;
+  // whoever renews comes again.
   async renew(leases: readonly Lease[]): Promise<void> {
-    const batches: Promise<unknown>[] = [];
+    if (this.#clock.now === undefined) await this.#clock.tick();
+    const failures: unknown[] = [];
+    const renewals: Promise<unknown>[] = [];
     for (let start = 0; start < leases.length; start += RENEW_BATCH) {
-      const batch = leases.slice(start, start + RENEW_BATCH);
-      const renewal = this.#withClock((now) => Promise.all(batch.map((lease) => this.#renewOne(lease, now))));
-      batches.push(
-        renewal.then(
-          () => undefined,
-          (error: unknown) => error,
-        ),
-      );
+      const batch = leases.slice(start, start + RENEW_BATCH).flatMap((lease) => this.#renewOne(lease));
+      renewals.push(...batch.map((renewal) => renewal.catch((error: unknown) => failures.push(error))));
       await nextTurn();
     }
-    const failure = (await Promise.all(batches)).find((error) => error !== undefined);
-    if (failure) throw failure;
+    await Promise.all(renewals);
+    if (failures.length > 0) throw failures[0];
   }
 
   async close(): Promise<void> {
     this.#revocations.close();
     this.#clock.close();
+    this.#shards.close();
     this.#caller.close();
     this.#client.disconnect();
   }
 
-  async #renewOne({ tokenId, endpointId, sessionId }: Lease, now: number): Promise<void> {
-    const leaseUntil = now + this.#leaseMs;
-    const key = tokenKey(tokenId);
-    const [renewed] = await Promise.all([
-      key && this.#steps.callgateRenew(key, sessionId, leaseUntil, this.#leaseMs),
-      this.#client.zadd(placesKey(endpointId), leaseUntil, sessionId),
-    ]);
-    if (renewed === 2) this.#revocations.tell(sessionId);
+  #renewOne({ tokenId, endpointId, sessionId }: Lease): Promise<unknown>[] {
+    const [key, place] = [tokenKey(tokenId), placesKey(endpointId)];
+    const once = <T>(at: string, step: (leaseUntil: number) => Promise<T>): Promise<T> =>
+      this.#caller.call(at, () => step(this.#steadyNow() + this.#leaseMs), { oneTry: true });
+    const held = once(place, (leaseUntil) => this.#client.zadd(place, leaseUntil, sessionId));
+    if (!key) return [held];
+    const renewed = once(key, (leaseUntil) => this.#steps.callgateRenew(key, sessionId, leaseUntil, this.#leaseMs));
+    return [held, renewed.then((answer) => answer === 2 && this.#revocations.tell(sessionId))];
   }
 
   async #burnForeign(id: string, key: string, birth: Birth, args: (now: number) => (string | number)[]) {
@@ -236,7 +269,7 @@ export class RedisTokenStore implements TokenStore {
           ...birthArgs(birth),
           ...this.#fences.memory(family),
         );
-      const reply = await this.#withClock(step);
+      const reply = await this.#withClock(key, step);
       return typeof reply === 'string' || reply.length === 3 ? reply : { earlyMs: reply[0] };
     });
     // Never rejects, and nobody has to wait for it.
@@ -247,26 +280,33 @@ export class RedisTokenStore implements TokenStore {
   async #find(id: string, team = '') {
     const key = tokenKey(id);
     if (!key) return undefined;
-    return this.#withClock(async (steady) => {
+    return this.#withClock(key, async (steady) => {
       const found = await this.#steps.callgateRead(key, team);
       if (!found) return undefined;
       const [now, replid, fields] = found;
-      return { token: readFields(fields, replid), now, steady };
+      return { token: this.#readFields(key, fields, replid), now, steady };
     });
   }
 
+  #readFields(key: string, fields: string[], replid: string): StoredToken {
+    try {
+      return readFields(fields, replid);
+    } catch (error) {
+      throw this.#caller.unreadable(key, error);
+    }
+  }
+
   // Until the first tick is answered there is no steady time; waiting for it counts towards the call's budget.
-  async #withClock<T>(step: (now: number) => Promise<T>): Promise<T> {
+  async #withClock<T>(key: string, step: (now: number) => Promise<T>): Promise<T> {
     const since = performance.now();
     if (this.#clock.now === undefined) await this.#clock.tick();
-    return this.#caller.call(
-      () => {
-        const now = this.#clock.now;
-        if (now === undefined) throw new CallgateError('unavailable', { retryable: true });
-        return step(now);
-      },
-      { since },
-    );
+    return this.#caller.call(key, async () => step(this.#steadyNow()), { since });
+  }
+
+  #steadyNow(): number {
+    const { now } = this.#clock;
+    if (now === undefined) throw new CallgateError('unavailable', { retryable: true });
+    return now;
   }
 }
 
@@ -274,6 +314,16 @@ type Steps = RedisClient & TokenSteps & LeaseSteps & SideSteps & BirthSteps;
 
 /** Steps that touch two keys, on one slot. */
 const TWO_KEYS = new Set(['callgateRefresh', 'callgateBirth']);
+
+/** Tells each key that holds something else once. */
+function tellerOfKeys(log: StoreLog): (key: string, reason: string) => void {
+  const told = new Set<string>();
+  return (key, reason) => {
+    if (told.has(key) || told.size >= MAX_TOLD) return;
+    told.add(key);
+    log.warn({ key, reason }, 'a key of the token store holds what callgate cannot have written: delete it');
+  };
+}
 
 const familyOf = (id: string): string => parseTokenId(id)?.family ?? '';
 

@@ -135,8 +135,19 @@ export interface TokenStore {
    */
   renew(leases: readonly Lease[]): Promise<void>;
 
-  /** Whether the store answered lately; `/readyz` shows it. */
+  /** Whether calls can start: the store, or a part of it where it has several, takes what they write. */
   readonly ready: boolean;
+  /** The parts of it that do not. */
+  readonly away: readonly string[];
+  /** Whether the part where the record of this token lies, or would lie, is one of them. */
+  isAway(id: string): boolean;
+  /**
+   * The store's clock as far as this process knows it, in epoch milliseconds. Where parts of it have clocks of their own it
+   * is that of the part where the token lies; `idOf` is asked only there.
+   */
+  now(idOf?: () => string | undefined): number;
+  /** How far it is ahead of this process's own, in milliseconds. */
+  readonly clockSkewMs: number;
   close(): Promise<void>;
 }
 

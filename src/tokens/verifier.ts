@@ -1,4 +1,4 @@
-import { type CryptoKey, errors, type JWTHeaderParameters, type JWTPayload, jwtVerify } from 'jose';
+import { type CryptoKey, decodeJwt, errors, type JWTHeaderParameters, type JWTPayload, jwtVerify } from 'jose';
 import { CallgateError } from '../errors.ts';
 import { MAX_TOKEN_LENGTH } from '../protocol/messages.ts';
 import { type CallTokenClaims, readPayload, TOKEN_ALGORITHMS, TOKEN_AUDIENCE, TOKEN_TYPE } from './claims.ts';
@@ -54,6 +54,16 @@ export function jwtVerifier({ issuer, leewaySeconds, find, read }: JwtRules): Ve
     if (expired) throw new CallgateError('token_expired');
     return claims;
   };
+}
+
+/** The id that a token claims to have, unverified; undefined for what is no token. */
+export function claimedId(token: string): string | undefined {
+  if (token.length > MAX_TOKEN_LENGTH) return undefined;
+  try {
+    return decodeJwt(token).jti;
+  } catch {
+    return undefined;
+  }
 }
 
 // An expired token is genuine in every other way that jose looks at; the rest of its claims is still to be read.

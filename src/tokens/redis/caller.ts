@@ -1,17 +1,42 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ReplyError } from 'ioredis';
-import { CallgateError, hasCode } from '../../errors.ts';
+import { CallgateError } from '../../errors.ts';
 import { type RedisClient, reasonOf } from './connection.ts';
 
 /** A call as a whole answers or rejects within this many milliseconds, however often it is tried. */
 const BUDGET_MS = 1800;
-const PAUSE_MS = 25;
+/** Pauses between the tries of a call: what a server refuses, it mostly goes on refusing for a while. */
+const FIRST_PAUSE_MS = 25;
+const LAST_PAUSE_MS = 400;
 
 // Nothing was written to a socket (ioredis rejects these before it writes).
 const NEVER_SENT = /enableOfflineQueue options is false$/;
+// The server takes no command of this kind, whatever its key: it would refuse the next one, too.
+const SHUT = /(?:^|[ -])(?:READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|OOM|MISCONF|NOREPLICAS|NOAUTH|BUSY)\s/;
 // The server refused before the script could write anything. Redis before 7 wraps what a script's command says.
-const REFUSED =
-  /(?:^|[ -])(?:READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|OOM|MISCONF|NOREPLICAS|NOAUTH|NOPERM|BUSY|NOSCRIPT)\s/;
+const REFUSED = new RegExp(`${SHUT.source}|(?:^|[ -])(?:TRYAGAIN|MOVED|ASK|NOPERM|NOSCRIPT)\\s`);
+// Every script reads its keys before it writes, so that a key of another type has changed nothing.
+const WRONG_TYPE = /(?:^|[ -])WRONGTYPE\s/;
+// A script that met fields which it cannot have written.
+const WRONG_FIELDS = /^ERR (?:user_script|Error running script)/;
+
+export interface CallOptions {
+  /** Not safe to repeat: tried again only where the last try certainly changed nothing. */
+  once?: boolean;
+  /** One try, and none where there is no connection: for what is asked again anyway. */
+  oneTry?: boolean;
+  /** When the budget began, by `performance.now()`. */
+  since?: number;
+}
+
+export interface CallWatch {
+  /** A call failed, and so would others whose key is on the same shard. */
+  failed(key: string, reason: string): void;
+  /** A key holds what a step of ours cannot have written. */
+  unreadable(key: string, reason: string): void;
+}
+
+const UNWATCHED: CallWatch = { failed: () => undefined, unreadable: () => undefined };
 
 /**
  * Runs steps against Redis within one time budget and says honestly, when it fails, whether the step may have happened.
@@ -19,35 +44,52 @@ const REFUSED =
  */
 export class RedisCaller {
   readonly #client: RedisClient;
+  readonly #watch: CallWatch;
   readonly #waiting = new Set<() => void>();
   readonly #wake = (): void => {
     for (const resume of this.#waiting) resume();
   };
   #closed = false;
-  #answering = false;
 
-  constructor(client: RedisClient) {
+  constructor(client: RedisClient, watch: CallWatch = UNWATCHED) {
     this.#client = client;
+    this.#watch = watch;
     client.on('ready', this.#wake);
   }
 
-  /** Whether the last word from the store was an answer. */
-  get answering(): boolean {
-    return this.#answering && this.#ready();
+  /**
+   * Runs one step, whose first key is `key`. A step that is safe to repeat is tried again while the budget lasts.
+   * Rejects with `unavailable`; `retryable` only if no try can have changed anything.
+   */
+  async call<T>(key: string, step: () => Promise<T>, options: CallOptions = {}): Promise<T> {
+    const { once = false, oneTry = false, since = performance.now() } = options;
+    const deadline = since + BUDGET_MS;
+    let mayHaveHappened = false;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
+      if (!this.#ready() && (oneTry || !(await this.#connected(deadline)))) {
+        throw this.#failure(key, mayHaveHappened, NO_CONNECTION);
+      }
+      if (this.#closed) throw unavailable(mayHaveHappened, 'closed');
+      try {
+        const result = await inTime(step(), deadline);
+        if (result === LATE) throw this.#failure(key, true, NO_ANSWER);
+        return result;
+      } catch (error) {
+        if (isUnreadable(error)) throw this.unreadable(key, error);
+        if (!isOutage(error)) throw error;
+        mayHaveHappened ||= !isHarmless(error);
+        const isLast = oneTry || (once && mayHaveHappened) || performance.now() + pause >= deadline;
+        if (isLast) throw this.#failure(key, mayHaveHappened, error);
+        await sleep(pause);
+      }
+    }
   }
 
-  /**
-   * Runs one step. A step that is safe to repeat is tried again while the budget lasts; `once` is tried again only
-   * where the last attempt certainly changed nothing. The budget runs from `since`.
-   * Rejects with `unavailable`; `retryable` only if no attempt can have changed anything.
-   */
-  async call<T>(step: () => Promise<T>, { once = false, since = performance.now() } = {}): Promise<T> {
-    try {
-      return await this.#attempt(step, once, since + BUDGET_MS);
-    } catch (error) {
-      if (hasCode(error, 'unavailable')) this.#answering = false;
-      throw error;
-    }
+  /** What a call rejects with whose key holds something else; nothing was changed there, unless a script of ours broke off. */
+  unreadable(key: string, error: unknown): CallgateError {
+    const reason = reasonOf(error);
+    this.#watch.unreadable(key, reason);
+    return unavailable(error instanceof Error && WRONG_FIELDS.test(error.message), `${reason} at ${key}`);
   }
 
   close(): void {
@@ -56,23 +98,10 @@ export class RedisCaller {
     this.#wake();
   }
 
-  async #attempt<T>(step: () => Promise<T>, once: boolean, deadline: number): Promise<T> {
-    let mayHaveHappened = false;
-    for (;;) {
-      if (!this.#ready() && !(await this.#connected(deadline))) throw unavailable(mayHaveHappened, 'no connection');
-      if (this.#closed) throw unavailable(mayHaveHappened, 'closed');
-      try {
-        const result = await inTime(step(), deadline);
-        if (result === LATE) throw unavailable(true, 'no answer');
-        this.#answering = true;
-        return result;
-      } catch (error) {
-        if (!isOutage(error)) throw error;
-        mayHaveHappened ||= !isHarmless(error);
-        if (once && mayHaveHappened) throw unavailable(true, reasonOf(error));
-        if ((await inTime(sleep(PAUSE_MS), deadline)) === LATE) throw unavailable(mayHaveHappened, reasonOf(error));
-      }
-    }
+  #failure(key: string, mayHaveHappened: boolean, error: unknown): CallgateError {
+    const reason = typeof error === 'string' ? error : reasonOf(error);
+    if (!isReply(error) || isShut(error)) this.#watch.failed(key, reason);
+    return unavailable(mayHaveHappened, reason);
   }
 
   async #connected(deadline: number): Promise<boolean> {
@@ -88,6 +117,9 @@ export class RedisCaller {
     return this.#client.status === 'ready';
   }
 }
+
+export const NO_CONNECTION = 'no connection';
+const NO_ANSWER = 'no answer';
 
 const LATE = Symbol('late');
 
@@ -105,7 +137,12 @@ function inTime<T>(promise: Promise<T>, deadline: number): Promise<T | typeof LA
   });
 }
 
-const isReply = (error: unknown): boolean => error instanceof ReplyError;
+const isReply = (error: unknown): error is Error => error instanceof ReplyError;
+const isShut = ({ message }: Error): boolean => SHUT.test(message);
+const isUnreadable = (error: unknown): boolean =>
+  isReply(error) &&
+  !REFUSED.test(error.message) &&
+  (WRONG_TYPE.test(error.message) || WRONG_FIELDS.test(error.message));
 const isHarmless = (error: unknown): boolean =>
   error instanceof Error && (NEVER_SENT.test(error.message) || (isReply(error) && REFUSED.test(error.message)));
 // Any other error reply is a defect of ours (a script that fails), and must not look like an outage.

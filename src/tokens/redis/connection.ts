@@ -91,8 +91,7 @@ function singleOf(target: Exclude<RedisTarget, { kind: 'cluster' }>, auth: Crede
     db: target.db,
     enableOfflineQueue: false,
     retryStrategy: reconnectAfter,
-    // After a failover the old master lives on as a replica: look again for the one that takes writes.
-    reconnectOnError: (error) => /^(READONLY|MASTERDOWN) /.test(error.message),
+    reconnectOnError: leaveReplicas(),
   };
   if (target.kind === 'single') {
     return { ...options, host: target.host, port: target.port, ...(target.tls && { tls: {} }) };
@@ -105,6 +104,22 @@ function singleOf(target: Exclude<RedisTarget, { kind: 'cluster' }>, auth: Crede
     sentinelRetryStrategy: reconnectAfter,
     // Leaves a master that was voted out although its connection still works.
     failoverDetector: true,
+  };
+}
+
+/** Another connection is looked for this often, at most, while the one there is leads to a replica. */
+const LEAVE_EVERY_MS = 1000;
+
+/**
+ * After a failover the old master lives on as a replica: look again for the one that takes writes, once for all that such a
+ * server refuses at the same time.
+ */
+function leaveReplicas(): (error: Error) => boolean {
+  let leftAt = -Infinity;
+  return ({ message }) => {
+    if (!/^(READONLY|MASTERDOWN) /.test(message) || performance.now() - leftAt < LEAVE_EVERY_MS) return false;
+    leftAt = performance.now();
+    return true;
   };
 }
 
@@ -127,5 +142,6 @@ function clusterOf(nodes: HostPort[], auth: Credentials): Cluster {
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown';
   if ('code' in error && typeof error.code === 'string') return error.code;
+  if (error.message === 'Connection is closed.') return 'connection closed';
   return /^[A-Z]{3,} /.exec(error.message)?.[0].trim() ?? error.name;
 }

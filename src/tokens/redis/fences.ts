@@ -1,6 +1,6 @@
 import { FOREIGN_FAMILIES } from '../claims.ts';
 import type { BirthSteps } from './birth-scripts.ts';
-import type { RedisCaller } from './caller.ts';
+import type { CallOptions, RedisCaller } from './caller.ts';
 import { fenceKey } from './keys.ts';
 
 /** What a process remembers of a partition: a life of its shard, and what the clock of that life must say by now. */
@@ -29,13 +29,15 @@ export class Fences {
   }
 
   /** The store's clock, and since when it remembers all burns of the family. */
-  async ask(family: string): Promise<{ now: number; since: number }> {
+  async ask(family: string, options: CallOptions = {}): Promise<{ now: number; since: number }> {
     // From before the question, so that it is never less than what the store's clock said.
     let asked = 0;
-    const [now, since, life] = await this.#caller.call(() => {
+    const key = fenceKey(family);
+    const step = () => {
       asked = performance.now();
-      return this.#steps.callgateFence(fenceKey(family), ...this.memory(family));
-    });
+      return this.#steps.callgateFence(key, ...this.memory(family));
+    };
+    const [now, since, life] = await this.#caller.call(key, step, options);
     this.#lives.set(family, { life, offset: now - asked });
     return { now, since };
   }
@@ -45,6 +47,6 @@ export class Fences {
    * Whoever burns such a token asks as well, and is told when there is no answer.
    */
   keep(): void {
-    for (const family of FOREIGN_FAMILIES) this.ask(family).catch(() => undefined);
+    for (const family of FOREIGN_FAMILIES) this.ask(family, { oneTry: true }).catch(() => undefined);
   }
 }

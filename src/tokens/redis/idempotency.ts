@@ -12,18 +12,20 @@ export class RedisIdempotencyKeys implements IdempotencyKeys {
     this.#caller = caller;
   }
 
-  async claim({ key, request, tokenId }: Claim): Promise<ClaimAnswer> {
-    const step = () => this.#steps.callgateClaim(keyOf(key), request, tokenId, CLAIM_MS);
-    const answer = await this.#caller.call(step);
+  async claim({ key: hash, request, tokenId }: Claim): Promise<ClaimAnswer> {
+    const key = keyOf(hash);
+    const answer = await this.#caller.call(key, () => this.#steps.callgateClaim(key, request, tokenId, CLAIM_MS));
     return typeof answer === 'string' ? answer : { done: answer[0] };
   }
 
-  async settle({ key, tokenId }: Claim): Promise<boolean> {
-    return (await this.#caller.call(() => this.#steps.callgateSettle(keyOf(key), tokenId, IDEMPOTENCY_MS))) === 1;
+  async settle({ key: hash, tokenId }: Claim): Promise<boolean> {
+    const key = keyOf(hash);
+    return (await this.#caller.call(key, () => this.#steps.callgateSettle(key, tokenId, IDEMPOTENCY_MS))) === 1;
   }
 
-  async release({ key, tokenId }: Claim): Promise<void> {
-    await this.#caller.call(() => this.#steps.callgateRelease(keyOf(key), tokenId));
+  async release({ key: hash, tokenId }: Claim): Promise<void> {
+    const key = keyOf(hash);
+    await this.#caller.call(key, () => this.#steps.callgateRelease(key, tokenId));
   }
 }
 

@@ -3,17 +3,20 @@ import { COUNTER, countMint, type MintRate, type RateRule, type RateStatus } fro
 import type { RedisCaller } from './caller.ts';
 import type { RedisClient } from './connection.ts';
 
+const PREFIX = 'callgate:rate';
+
 /** Counters that all processes share: `callgate:rate:{team:<team>}`. A reply that was lost may count a mint twice. */
 export class RedisMintRate implements MintRate {
   readonly #limiter: RateLimiterRedis;
   readonly #caller: RedisCaller;
 
   constructor(client: RedisClient, caller: RedisCaller) {
-    this.#limiter = new RateLimiterRedis({ ...COUNTER, storeClient: client, keyPrefix: 'callgate:rate' });
+    this.#limiter = new RateLimiterRedis({ ...COUNTER, storeClient: client, keyPrefix: PREFIX });
     this.#caller = caller;
   }
 
   take(team: string, rule: RateRule): Promise<RateStatus> {
-    return this.#caller.call(() => countMint(this.#limiter, `{team:${team}}`, rule));
+    const key = `{team:${team}}`;
+    return this.#caller.call(`${PREFIX}:${key}`, () => countMint(this.#limiter, key, rule));
   }
 }

@@ -1,4 +1,4 @@
-/** Steps beside the records, each on a slot of its own: the index of a team's tokens and the idempotency keys. */
+/** Steps beside the records, each on a slot of its own: the index of a team's tokens, the idempotency keys and the probes. */
 
 /**
  * A team's index, a sorted set `callgate:{team:<team>}:tokens` of token ids by the microsecond in which they were added. What
@@ -64,6 +64,12 @@ local entry = redis.call('HMGET', KEYS[1], 'token', 'settled')
 if entry[1] == ARGV[1] and not entry[2] then redis.call('DEL', KEYS[1]) end
 return 1`;
 
+/** ARGV: how long the key stays, in ms. Answers the clock of a shard that takes writes. */
+const PROBE = `
+local time = redis.call('TIME')
+redis.call('SET', KEYS[1], '', 'PX', ARGV[1])
+return time[1] * 1000 + math.floor(time[2] / 1000)`;
+
 export interface SideSteps {
   callgateListAdd: (key: string, id: string, keepMs: number) => Promise<number>;
   callgateListDrop: (key: string, ageMs: number, ...ids: string[]) => Promise<number>;
@@ -76,6 +82,7 @@ export interface SideSteps {
   ) => Promise<'mine' | 'busy' | 'reused' | [tokenId: string]>;
   callgateSettle: (key: string, tokenId: string, keepMs: number) => Promise<number>;
   callgateRelease: (key: string, tokenId: string) => Promise<number>;
+  callgateProbe: (key: string, keepMs: number) => Promise<number>;
 }
 
 export const SIDE_SCRIPTS: Record<keyof SideSteps, string> = {
@@ -85,4 +92,5 @@ export const SIDE_SCRIPTS: Record<keyof SideSteps, string> = {
   callgateClaim: CLAIM,
   callgateSettle: SETTLE,
   callgateRelease: RELEASE,
+  callgateProbe: PROBE,
 };

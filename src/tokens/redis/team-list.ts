@@ -32,8 +32,9 @@ export class RedisTeamLists {
    * listed is good all the same, and one without a record is passed over.
    */
   async add(team: string, id: string, stored: Promise<unknown> = Promise.resolve()): Promise<void> {
-    const step = () => this.#client.callgateListAdd(keyOf(team), id, this.#keepMs);
-    const [added, kept] = await Promise.allSettled([this.#caller.call(step), stored]);
+    const key = keyOf(team);
+    const step = () => this.#client.callgateListAdd(key, id, this.#keepMs);
+    const [added, kept] = await Promise.allSettled([this.#caller.call(key, step), stored]);
     if (added.status === 'fulfilled' || kept.status === 'rejected') return;
     this.#log.warn({ reason: reasonOf(added.reason), token: id }, 'a call token was issued but will not be listed');
   }
@@ -46,15 +47,17 @@ export class RedisTeamLists {
         positions.map(async (position) => ({ position, record: await read(position.id) })),
       );
       const gone = found.flatMap(({ position, record }) => (record ? [] : [position.id]));
-      const drop = () => this.#client.callgateListDrop(keyOf(query.team), YOUNG_MS, ...gone);
-      if (gone.length > 0) await this.#caller.call(drop);
+      const key = keyOf(query.team);
+      const drop = () => this.#client.callgateListDrop(key, YOUNG_MS, ...gone);
+      if (gone.length > 0) await this.#caller.call(key, drop);
       return found;
     });
   }
 
   async #page(team: string, after: ListPosition | undefined, count: number): Promise<ListPosition[]> {
-    const step = () => this.#client.callgateListPage(keyOf(team), after?.at ?? '+inf', after?.id ?? '', count);
-    const flat = await this.#caller.call(step);
+    const key = keyOf(team);
+    const step = () => this.#client.callgateListPage(key, after?.at ?? '+inf', after?.id ?? '', count);
+    const flat = await this.#caller.call(key, step);
     const positions: ListPosition[] = [];
     for (let i = 0; i + 1 < flat.length; i += 2) positions.push({ id: flat[i]!, at: Number(flat[i + 1]) });
     return positions;

@@ -47,11 +47,14 @@ local old = redis.call('HMGET', KEYS[1], 'status', 'replid', 'created', 'expires
   'endpoint', 'team', 'max_duration', 'metadata', 'fingerprint')
 if not old[1] then return 'unknown' end
 if old[1] == 'revoked' and old[5] == ARGV[2] then
-  local times = redis.call('HMGET', KEYS[2], 'created', 'expires')
-  if times[1] then return {tonumber(times[1]), tonumber(times[2])} end
+  local new = redis.call('HMGET', KEYS[2], 'created', 'expires', 'status', 'replid')
+  if new[3] == 'issued' and new[4] == replid() and now < tonumber(new[2]) then
+    return {tonumber(new[1]), tonumber(new[2])}
+  end
 end
 if old[1] ~= 'issued' or old[2] ~= replid() or now >= tonumber(old[4]) then return 'not_issued' end
 local ttl = tonumber(ARGV[1]) or old[4] - old[3]
+if redis.call('HGET', KEYS[2], 'status') then return 'not_issued' end
 redis.call('HSET', KEYS[1], 'status', 'revoked', 'revoked', now, 'successor', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[2], 'status', 'issued', 'endpoint', old[6], 'team', old[7], 'created', now,
