@@ -1,25 +1,29 @@
 import { hasCode } from '../errors.ts';
-import type { StoreLog } from './redis/connection.ts';
+import { Trouble, type TroubleLog } from '../trouble.ts';
 import type { TokenStore } from './store.ts';
 
 type End = Parameters<TokenStore['finish']>[0];
+type FinishingStore = Pick<TokenStore, 'finish' | 'isAway'>;
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2000;
-const BATCH = 100;
+/** So many ends are tried again at the same time. */
+const AT_ONCE = 100;
 
 interface Pending {
   end: End;
+  trying: boolean;
   settle: () => void;
 }
 
 /**
- * Repeats every `finish` until the store has it, so that an outage delays an end but loses none. Owned by the server.
- * What it holds is bounded by the sessions that were live when the store went away, since nothing is burned without it.
+ * Repeats every `finish` until the store has it, so that an outage delays an end but loses none. Each end stands for itself:
+ * what cannot be stored in one part of the store keeps nothing from another. Owned by the server. What it holds is bounded by the sessions that were live when the store went away, since nothing is burned without it.
  */
 export class Finisher {
-  readonly #store: Pick<TokenStore, 'finish'>;
-  readonly #log: StoreLog;
+  readonly #store: FinishingStore;
+  readonly #log: TroubleLog;
+  readonly #trouble: Trouble;
   /** By session, in the order in which the sessions ended. */
   readonly #pending = new Map<string, Pending>();
   readonly #idle = new Set<() => void>();
@@ -27,9 +31,10 @@ export class Finisher {
   #retryMs = FIRST_RETRY_MS;
   #closed = false;
 
-  constructor(store: Pick<TokenStore, 'finish'>, log: StoreLog) {
+  constructor(store: FinishingStore, log: TroubleLog) {
     this.#store = store;
     this.#log = log;
+    this.#trouble = new Trouble(log, 'all ends of sessions are stored');
   }
 
   /** How many ends are not stored yet. */
@@ -46,9 +51,9 @@ export class Finisher {
       before?.settle();
       resolve();
     };
-    this.#pending.set(end.sessionId, { end, settle });
-    // While the store is away the retries are paced by the timer, whatever else ends meanwhile.
-    if (!this.#timer && !(await this.#try(end.sessionId))) this.#schedule();
+    this.#pending.set(end.sessionId, { end, trying: false, settle });
+    await this.#try(end.sessionId);
+    if (this.#pending.size > 0) this.#schedule();
     await promise;
   }
 
@@ -79,34 +84,46 @@ export class Finisher {
   }
 
   async #retry(): Promise<void> {
-    while (this.#pending.size > 0 && !this.#closed) {
-      const batch = [...this.#pending.keys()].slice(0, BATCH);
-      const stored = await Promise.all(batch.map((sessionId) => this.#try(sessionId)));
-      if (stored.includes(false)) break;
-      this.#retryMs = FIRST_RETRY_MS;
-    }
+    const due = [...this.#pending.keys()].values();
+    const before = this.#pending.size;
+    // All of them take from the same iterator.
+    const tryInTurn = async (): Promise<void> => {
+      for (const sessionId of due) await this.#try(sessionId);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, tryInTurn));
+    if (this.#pending.size < before) this.#retryMs = FIRST_RETRY_MS;
     this.#timer = undefined;
     if (this.#pending.size > 0) this.#schedule();
   }
 
-  /** False when the store could not be asked. */
-  async #try(sessionId: string): Promise<boolean> {
+  /** Asks the store, unless it is known not to take this one now. */
+  async #try(sessionId: string): Promise<void> {
     const pending = this.#pending.get(sessionId);
-    if (!pending) return true;
+    if (!pending || pending.trying || this.#closed) return;
+    if (this.#store.isAway(pending.end.id)) return this.#tellAway();
+    pending.trying = true;
     try {
       await this.#store.finish(pending.end);
     } catch (error) {
-      if (hasCode(error, 'unavailable')) return false;
+      pending.trying = false;
+      if (hasCode(error, 'unavailable')) return this.#tellAway();
       this.#log.warn({ err: error, session: sessionId }, 'the end of a session cannot be stored');
     }
     this.#settle(sessionId);
-    return true;
+  }
+
+  #tellAway(): void {
+    this.#trouble.met(
+      { waiting: this.#pending.size },
+      'ends of sessions cannot be stored now; they wait for the store',
+    );
   }
 
   #settle(sessionId: string): void {
     this.#pending.get(sessionId)?.settle();
     this.#pending.delete(sessionId);
     if (this.#pending.size > 0) return;
+    if (!this.#closed) this.#trouble.over();
     for (const resolve of this.#idle) resolve();
   }
 }

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { Finisher } from '../../src/tokens/finisher.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 import { RedisTokenStore } from '../../src/tokens/redis-store.ts';
 import { startCluster, TestRedis } from '../support/redis.ts';
 import { describeLifecycle } from './lifecycle-contract.ts';
-import { describeTokenStore, newToken, TEST_LEASE_MS } from './store-contract.ts';
+import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from './store-contract.ts';
 
 const silent = { warn: () => undefined };
 const startRedis = async (): Promise<TestRedis> => {
@@ -191,4 +193,60 @@ describe('a six-node Cluster', () => {
     expect(burned).toBeGreaterThan(0);
     expect(refused).toBeGreaterThan(0);
   });
+
+  test('a shard that is away is named, and delays neither the ends nor the mints of the others', async () => {
+    const [, master] = cluster.nodes as [TestRedis, TestRedis];
+    const living = cluster.nodes.slice(1);
+    for (const node of living) await node.cli('CONFIG', 'SET', 'cluster-require-full-coverage', 'no');
+    const told: string[] = [];
+    const log = { warn: (fields: object, message: string) => void told.push(message + JSON.stringify(fields)) };
+    const store = new RedisTokenStore(cluster.url, { log, tickMs: 500 });
+    onTestFinished(() => store.close());
+    const finisher = new Finisher(store, log);
+    onTestFinished(() => finisher.close());
+    const held = Array.from({ length: 60 }, () => ({ ...newToken(), sessionId: newSessionId() }));
+    for (const token of held) {
+      await store.issue(token);
+      await store.burn(token);
+    }
+    await expect.poll(() => store.ready).toBe(true);
+    expect(store.away).toEqual([]);
+
+    const id = await master.cli('CLUSTER', 'MYID');
+    const nodes = await master.cli('CLUSTER', 'NODES');
+    const replica = living.find(({ port }) => new RegExp(`:${port}@.* slave ${id}`).test(nodes));
+    const gone = [master, ...(replica ? [replica] : [])];
+    await Promise.all(gone.map((node) => node.kill()));
+    const ends = held.map(({ id, sessionId }) => finisher.finish({ id, sessionId, reason: 'completed' }));
+    await expect.poll(() => store.away.length, { timeout: 10_000 }).toBe(1);
+    expect(store.away[0]).toMatch(/^slots \d+-\d+$/);
+    await expect.poll(() => finisher.size, { timeout: 5000 }).toBe(held.filter(({ id }) => store.isAway(id)).length);
+
+    const here = Array.from({ length: 30 }, () => newToken({ id: idThatIs(store, 'here') }));
+    const there = newToken({ id: idThatIs(store, 'away') });
+    const lost = store.issue(there).catch((error: unknown) => error);
+    for (const token of here) {
+      await store.issue(token);
+      expect([store.ready, store.away.length]).toEqual([true, 1]);
+    }
+    expect(await lost).toMatchObject({ code: 'unavailable' });
+    expect([store.ready, store.away.length]).toEqual([true, 1]);
+
+    await Promise.all(gone.map((node) => node.boot()));
+    await Promise.all(ends);
+    expect(store.away).toEqual([]);
+    expect(told).toEqual([
+      expect.stringMatching(/^the token store cannot be used.*"shard":"slots/),
+      expect.stringMatching(/^ends of sessions cannot be stored now/),
+      expect.stringMatching(/^the token store can be used again.*"shard":"slots/),
+      expect.stringMatching(/^all ends of sessions are stored/),
+    ]);
+  }, 40_000);
 });
+
+function idThatIs(store: RedisTokenStore, where: 'here' | 'away'): string {
+  for (;;) {
+    const id = newTokenId();
+    if (store.isAway(id) === (where === 'away')) return id;
+  }
+}
