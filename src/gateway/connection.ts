@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import type { Config } from '../config.ts';
+import { deadline } from '../deadline.ts';
 import { CallgateError, isCallCode, unspent } from '../errors.ts';
 import { badMessage, MAX_FRAME_BYTES, maxAnswerBytes, parseClientMessage } from '../protocol/codec.ts';
 import type { CallErrorCode } from '../protocol/codes.ts';
@@ -71,7 +72,7 @@ export class Connection implements ClientSocket {
   readonly #deps: ConnectionDeps;
   readonly #rate: MessageRate;
   readonly #skipped = new MessageRate(SKIPPED_BYTES_PER_SECOND);
-  readonly #startTimer: NodeJS.Timeout;
+  readonly #inTime: () => void;
   readonly #waiting: SessionMessage[] = [];
   #phase: 'waiting' | 'starting' | 'started' | 'closed' = 'waiting';
   #session: Session | undefined;
@@ -89,7 +90,7 @@ export class Connection implements ClientSocket {
     this.#deps = deps;
     this.#read = client.stream.bytesRead;
     this.#rate = new MessageRate(deps.admission.messages_per_second);
-    this.#startTimer = setTimeout(() => this.fail(unspent('start_timeout')), deps.admission.start_timeout_ms);
+    this.#inTime = deadline(deps.admission.start_timeout_ms, () => this.fail(unspent('start_timeout')));
     ws.on('message', (data, isBinary) => this.receive(data as Buffer, isBinary));
     ws.on('broken', () => this.fail(badMessage('The frame breaks the WebSocket protocol or is too large')));
     // ws by itself would answer every ping of a flood.
@@ -219,7 +220,7 @@ export class Connection implements ClientSocket {
   #first(message: ClientMessage): void {
     if (message.type !== 'start' && message.type !== 'resume')
       throw badMessage('The first message is a start or a resume');
-    clearTimeout(this.#startTimer);
+    this.#inTime();
     this.#phase = 'starting';
     if (message.type === 'start') void this.#start(message);
     else void this.#refuse(new CallgateError('session_gone'));
@@ -268,7 +269,7 @@ export class Connection implements ClientSocket {
   #leave(): void {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
-    clearTimeout(this.#startTimer);
+    this.#inTime();
     this.#session?.dispatch({ type: 'socket_lost' });
   }
 

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '../config.ts';
+import { deadline } from '../deadline.ts';
 import { unspent } from '../errors.ts';
 import { maxAnswerBytes } from '../protocol/codec.ts';
 import { CONNECT_PATH, SUBPROTOCOL } from '../protocol/codes.ts';
@@ -63,7 +64,7 @@ export class Gateway {
   readonly #limits: AddressLimits;
   readonly #connections = new Set<Connection>();
   readonly #wss = new WebSocketServer(SOCKET_OPTIONS);
-  readonly #pings: NodeJS.Timeout;
+  #stopPings = () => {};
   #unstarted = 0;
   #closing = false;
 
@@ -81,9 +82,7 @@ export class Gateway {
         this.#unstarted -= 1;
       },
     };
-    this.#pings = setInterval(() => {
-      for (const connection of this.#connections) connection.checkAlive();
-    }, deps.config.admission.ping_interval_ms);
+    this.#pingInTurn();
   }
 
   get sockets(): number {
@@ -103,9 +102,16 @@ export class Gateway {
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    clearInterval(this.#pings);
+    this.#stopPings();
     for (const connection of this.#connections) connection.refuseUnstarted();
     this.#wss.close();
+  }
+
+  #pingInTurn(): void {
+    this.#stopPings = deadline(this.#deps.config.admission.ping_interval_ms, () => {
+      for (const connection of this.#connections) connection.checkAlive();
+      this.#pingInTurn();
+    });
   }
 
   /** The 101 is written by now, so that every refusal is a frame and a close code that a browser can read. */

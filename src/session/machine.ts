@@ -98,10 +98,17 @@ export function step(state: State, event: Event): Step {
     case 'answer':
       // A stale answer is dropped unparsed.
       if (event.offerId !== state.outstanding) return [state, []];
-      return [state, [{ type: 'accept', offerId: event.offerId, sdp: event.sdp }]];
+      // It came in time, however long the media side takes with it.
+      return [
+        state,
+        [
+          { type: 'stop_timer', timer: 'answer' },
+          { type: 'accept', offerId: event.offerId, sdp: event.sdp },
+        ],
+      ];
     case 'accepted':
       if (event.offerId !== state.outstanding) return [state, []];
-      return [{ ...state, outstanding: undefined }, [{ type: 'stop_timer', timer: 'answer' }]];
+      return [{ ...state, outstanding: undefined }, []];
     case 'connected':
       if (state.phase === 'live') return [state, []];
       return [

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { deadline } from '../deadline.ts';
 import type { Endpoint } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
 import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane, Offer } from '../media/media.ts';
@@ -51,7 +52,8 @@ export class Session {
   readonly #deps: SessionDeps;
   readonly #socket: ClientSocket;
   readonly #startedAt = performance.now();
-  readonly #timers = new Map<TimerName, NodeJS.Timeout>();
+  /** How each timer that runs is stopped. */
+  readonly #timers = new Map<TimerName, () => void>();
   readonly #queue: Event[] = [];
   #state: State;
   #running = false;
@@ -260,11 +262,11 @@ export class Session {
       this.#timers.delete(timer);
       this.dispatch({ type: 'timeout', timer, remainingMs: this.#remainingMs() });
     };
-    this.#timers.set(timer, setTimeout(fire, ms));
+    this.#timers.set(timer, deadline(ms, fire));
   }
 
   #stopTimer(timer: TimerName): void {
-    clearTimeout(this.#timers.get(timer));
+    this.#timers.get(timer)?.();
     this.#timers.delete(timer);
   }
 

@@ -1,0 +1,41 @@
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
+import { writeAnswer } from '../../src/load/sdp/answer.ts';
+import { startCall, TestSocket } from '../support/ws-client.ts';
+import { Deployment } from './support/deployment.ts';
+
+const PING_MS = 600;
+
+it('what came in time while the process was stopped is read before any deadline is judged', async () => {
+  const admission = { start_timeout_ms: 1500, ping_interval_ms: PING_MS };
+  const settings = { admission, session: { answer_timeout_ms: 1500 } };
+  const deployment = await Deployment.create({ settings });
+  onTestFinished(() => deployment.stop());
+  const server = await deployment.server();
+  const [first, second] = [await deployment.mint(server, 'ep_echo'), await deployment.mint(server, 'ep_echo')];
+
+  const answering = await startCall(server.wsUrl, { endpoint_id: 'ep_echo', token: second.token });
+  const { offer_id, sdp } = await answering.expect('offer');
+  const starting = await TestSocket.open(server.wsUrl);
+  const ponging = new WebSocket(server.wsUrl, ['callgate.v1'], { autoPong: false });
+  const closed = once(ponging, 'close');
+  await once(ponging, 'ping');
+
+  server.signal('SIGSTOP');
+  ponging.pong();
+  starting.send({ type: 'start', endpoint_id: 'ep_echo', token: first.token });
+  answering.send({ type: 'answer', offer_id, sdp: writeAnswer(sdp) });
+  await delay(2000);
+  server.signal('SIGCONT');
+
+  await starting.expect('offer');
+  for (const socket of [starting, answering]) {
+    socket.send({ type: 'hangup' });
+    expect(await socket.skipTo('ended')).toEqual({ type: 'ended', reason: 'completed' });
+  }
+  // A start never came from this one, but it is there.
+  expect((await closed)[0]).toBe(4408);
+  server.signal('SIGTERM');
+});
