@@ -7,7 +7,7 @@ import { CallgateError, isCallCode, unspent } from '../errors.ts';
 import { badMessage, MAX_FRAME_BYTES, maxAnswerBytes, parseClientMessage } from '../protocol/codec.ts';
 import type { CallErrorCode } from '../protocol/codes.ts';
 import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
-import type { ClientSocket, Session, SessionGrant } from '../session/session.ts';
+import type { Session, SessionClient, SessionGrant } from '../session/session.ts';
 import type { Asker, AuditEvent } from '../telemetry/audit.ts';
 import type { CallTokenClaims } from '../tokens/claims.ts';
 import type { PeerAddress } from './address.ts';
@@ -29,7 +29,7 @@ export interface ConnectionDeps {
   log: Logger;
   admit(start: StartMessage, origin: string | undefined, watch: AdmissionWatch): Promise<SessionGrant | undefined>;
   /** Makes the session of a grant and begins it. */
-  createSession(grant: SessionGrant, socket: ClientSocket, asker: Asker): Session;
+  createSession(grant: SessionGrant, client: SessionClient, asker: Asker): Session;
   /** Counts a failed presentation of this address in; false once it has had too many. */
   recordFailure(peer: PeerAddress): Promise<boolean>;
   /** Called once for each, when the socket has started or is closed, whichever is first. */
@@ -66,7 +66,7 @@ const PRESENTER_FAULTS = new Set<string>([
 ] satisfies CallErrorCode[]);
 
 /** One client socket: admission before its session, a mere pipe after. */
-export class Connection implements ClientSocket {
+export class Connection implements SessionClient {
   readonly #ws: WebSocket;
   readonly #client: Client;
   readonly #deps: ConnectionDeps;
@@ -236,7 +236,7 @@ export class Connection implements ClientSocket {
       });
       if (!grant) return;
       this.#session = this.#deps.createSession(grant, this, this.#client.asker);
-      if (this.#isClosed()) return this.#session.dispatch({ type: 'socket_lost' });
+      if (this.#isClosed()) return this.#session.lost(this);
       this.#phase = 'started';
       this.#uncount();
       for (const waiting of this.#waiting.splice(0)) this.#session.receive(waiting);
@@ -270,7 +270,7 @@ export class Connection implements ClientSocket {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
     this.#inTime();
-    this.#session?.dispatch({ type: 'socket_lost' });
+    this.#session?.lost(this);
   }
 
   #uncount(): void {

@@ -36,8 +36,8 @@ export class Call implements MediaCall {
   readonly #release: () => void;
   readonly #wanted: Record<MediaKind, MediaDirection>;
   readonly #producers = new Map<string, { producer: Producer; parameters: string }>();
-  #firstOffer: Offer | undefined;
   #expiry: NodeJS.Timeout | undefined;
+  #started = false;
   #closed = false;
   /** An offer is due. */
   #due = false;
@@ -53,23 +53,8 @@ export class Call implements MediaCall {
   #connected = false;
   #unreachable = false;
 
-  /** Opens the call on a fresh transport; rejects when the transport does not outlive the first offer. */
-  static async open(parts: CallParts): Promise<Call> {
-    const openedAt = performance.now();
-    const call = new Call(parts);
-    try {
-      call.#firstOffer = await call.#beforeClose(call.#makeOffer());
-      if (call.#transport.closed) throw new Error('the media worker is gone');
-    } catch (error) {
-      call.close();
-      throw error;
-    }
-    call.#listen();
-    call.#expireIn(parts.spec.remainingMs - (performance.now() - openedAt));
-    return call;
-  }
-
-  private constructor({ transport, negotiation, server, spec, listener, makeTarget, release }: CallParts) {
+  /** On a fresh transport, which it owns from now on. */
+  constructor({ transport, negotiation, server, spec, listener, makeTarget, release }: CallParts) {
     this.#transport = transport;
     this.#negotiation = negotiation;
     this.#server = server;
@@ -80,11 +65,14 @@ export class Call implements MediaCall {
     const renegotiate = () => this.#renegotiate();
     this.#target = makeTarget({ transport, negotiation, renegotiate }, this.#wanted);
     this.#setOwnSections();
+    this.#expireIn(spec.remainingMs);
   }
 
-  get firstOffer(): Offer {
-    if (this.#firstOffer === undefined) throw new Error('the call is not open');
-    return this.#firstOffer;
+  start(): void {
+    this.#started = true;
+    this.#listen();
+    this.#due = true;
+    this.#offerWhenDue();
   }
 
   async accept(offerId: string, sdp: string): Promise<boolean> {
@@ -219,7 +207,7 @@ export class Call implements MediaCall {
   }
 
   #offerWhenDue(): void {
-    if (!this.#due || this.#busy || this.#closed || this.#negotiation.outstanding || !this.#firstOffer) return;
+    if (!this.#due || this.#busy || this.#closed || this.#negotiation.outstanding || !this.#started) return;
     this.#busy = true;
     this.#beforeClose(this.#makeOffer()).then(
       (offer) => {

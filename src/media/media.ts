@@ -2,8 +2,11 @@ import type { EndpointMedia } from '../directory/directory.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import type { Track, WantedMedia } from '../protocol/messages.ts';
 
-/** A place on a worker that is held before the burn; every place is released exactly once. */
+/** A place on a worker that is held before the burn. */
 export interface MediaPlace {
+  /** Names the place on the media side that gave it. */
+  readonly id: string;
+  /** Gives the place back unless a call has taken it over. Idempotent. */
   release(): void;
 }
 
@@ -16,6 +19,8 @@ export interface CallSpec {
   remainingMs: number;
   /** `sha-256 AA:BB:…` that the answer must show, when the token is bound to a certificate. */
   fingerprint?: string;
+  /** The id of the next offer; none is given twice in a session, whatever becomes of this call. */
+  newOfferId(): string;
 }
 
 export interface Offer {
@@ -23,13 +28,13 @@ export interface Offer {
   sdp: string;
   /** How many media sections the SDP has; bounds the size of its answer. */
   sections: number;
-  /** Rooms only: who is on which section, when it changed with this offer; always on a room's first offer. */
+  /** Rooms only: who is on which section, when it changed with this offer; always on a call's first offer. */
   tracks?: Track[];
 }
 
-/** What a call tells its session; never called after `close()`, nor before `open()` has resolved. */
+/** What a call tells its session; never called after `close()`, nor before `start()`. */
 export interface CallListener {
-  /** A later offer; the first one is `MediaCall.firstOffer`. */
+  /** To be answered; the first one follows `start()`. */
   offer(offer: Offer): void;
   /** ICE and DTLS are up. Once. */
   connected(): void;
@@ -40,7 +45,8 @@ export interface CallListener {
 }
 
 export interface MediaCall {
-  readonly firstOffer: Offer;
+  /** Makes the first offer. To be called once. */
+  start(): void;
   /**
    * Applies the answer to the outstanding offer. False, with nothing looked at, when `offerId` is not the outstanding one.
    * Rejects with `CallgateError('negotiation_failed')`; the session then ends the call.
@@ -58,8 +64,8 @@ export interface MediaCall {
 export interface MediaPlane {
   /** Holds a place; rejects with `CallgateError('at_capacity', {retryable: true})` when all workers are full. */
   reserve(endpoint: CallSpec['endpoint']): Promise<MediaPlace>;
-  /** Opens a call on a reserved place, which it takes over also when it rejects. */
-  open(spec: CallSpec, place: MediaPlace, listener: CallListener): Promise<MediaCall>;
+  /** Opens a call on the reserved place of this id, which it takes over also when it rejects. */
+  open(spec: CallSpec, placeId: string, listener: CallListener): Promise<MediaCall>;
   /** Whether any worker can take a call. */
   readonly ready: boolean;
   close(): Promise<void>;

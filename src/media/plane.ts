@@ -28,33 +28,24 @@ interface OpenRoom {
   places: number;
 }
 
-class Place implements MediaPlace {
+/** What is held for one call, from its reservation to its end. */
+interface Held {
   readonly slot: RouterSlot;
   readonly room: Room | undefined;
-  readonly #onRelease: () => void;
-  #released = false;
-
-  constructor(slot: RouterSlot, room: Room | undefined, onRelease: () => void) {
-    this.slot = slot;
-    this.room = room;
-    this.#onRelease = onRelease;
-  }
-
-  release(): void {
-    if (this.#released) return;
-    this.#released = true;
-    this.slot.release();
-    this.#onRelease();
-  }
+  /** Called once. */
+  release(): void;
 }
 
 /** Media on the workers of this process. */
 export class LocalMedia implements MediaPlane {
   readonly #options: LocalMediaOptions;
   readonly #rooms = new Map<string, OpenRoom>();
+  /** What no call has taken over yet, by the id of its place. */
+  readonly #places = new Map<string, Held>();
   readonly #calls = new Set<Call>();
   readonly #profiles = new Map<string, Profile>();
   readonly #servers = new WeakMap<WebRtcServer, string>();
+  #lastPlace = 0;
   #closed = false;
 
   constructor(options: LocalMediaOptions) {
@@ -66,30 +57,25 @@ export class LocalMedia implements MediaPlane {
   }
 
   async reserve(endpoint: Endpoint): Promise<MediaPlace> {
-    if (endpoint.target.kind === 'echo') return new Place(await this.#options.pool.acquire(), undefined, () => {});
-    const open = this.#enter(endpoint.id);
-    const leave = () => this.#leave(endpoint.id, open);
-    try {
-      return new Place(await this.#options.pool.acquire(endpoint.id), open.room, leave);
-    } catch (error) {
-      leave();
-      throw error;
-    }
+    const held = await this.#hold(endpoint);
+    const id = String(++this.#lastPlace);
+    this.#places.set(id, held);
+    return { id, release: () => this.#take(id)?.release() };
   }
 
-  async open(spec: CallSpec, place: MediaPlace, listener: CallListener): Promise<MediaCall> {
-    if (!(place instanceof Place)) throw new TypeError('a place of another media plane');
-    let transport: WebRtcTransport;
+  async open(spec: CallSpec, placeId: string, listener: CallListener): Promise<MediaCall> {
+    const held = this.#take(placeId);
+    if (held === undefined) throw new Error('no such place');
     try {
-      transport = await place.slot.router.createWebRtcTransport({
-        webRtcServer: place.slot.webRtcServer,
+      const transport = await held.slot.router.createWebRtcTransport({
+        webRtcServer: held.slot.webRtcServer,
         initialAvailableOutgoingBitrate: INITIAL_OUTGOING_BITRATE,
       });
+      return this.#openOn(transport, spec, held, listener);
     } catch (cause) {
-      place.release();
+      held.release();
       throw new CallgateError('unavailable', { cause });
     }
-    return this.#open(transport, spec, place, listener);
   }
 
   async close(): Promise<void> {
@@ -98,29 +84,29 @@ export class LocalMedia implements MediaPlane {
     await this.#options.pool.close();
   }
 
-  async #open(transport: WebRtcTransport, spec: CallSpec, place: Place, listener: CallListener): Promise<MediaCall> {
-    let call: Call | undefined;
+  #openOn(transport: WebRtcTransport, spec: CallSpec, held: Held, listener: CallListener): Call {
+    const profile = this.#profile(held.slot.router, spec.endpoint);
+    const negotiation = new Negotiation(profile, spec.newOfferId, spec.fingerprint);
+    const makeTarget = this.#targetOf(held, profile);
+    const server = this.#serverLines(held.slot, transport);
     const release = () => {
-      if (call) this.#calls.delete(call);
-      place.release();
+      this.#calls.delete(call);
+      held.release();
     };
-    try {
-      const profile = this.#profile(place.slot.router, spec.endpoint);
-      const negotiation = new Negotiation(profile, spec.fingerprint);
-      const makeTarget = this.#targetOf(place, profile);
-      const server = this.#serverLines(place.slot, transport);
-      call = await Call.open({ transport, negotiation, server, spec, listener, makeTarget, release });
-    } catch (cause) {
-      transport.close();
-      place.release();
-      throw new CallgateError('unavailable', { cause });
-    }
+    const call = new Call({ transport, negotiation, server, spec, listener, makeTarget, release });
     this.#calls.add(call);
     if (this.#closed) call.close();
     return call;
   }
 
-  #targetOf({ slot: { router }, room }: Place, profile: Profile): CallParts['makeTarget'] {
+  /** Of this id, which names it no more. */
+  #take(id: string): Held | undefined {
+    const held = this.#places.get(id);
+    this.#places.delete(id);
+    return held;
+  }
+
+  #targetOf({ slot: { router }, room }: Held, profile: Profile): CallParts['makeTarget'] {
     // Others see it, and it says nothing about the session.
     const participant = `p_${randomText(9, 'base64url')}`;
     return (call, wanted) =>
@@ -146,6 +132,23 @@ export class LocalMedia implements MediaPlane {
     const profile = makeProfile(router.rtpCapabilities, { videoCodec, simulcast, stereo, startBitrateKbps });
     this.#profiles.set(key, profile);
     return profile;
+  }
+
+  async #hold(endpoint: Endpoint): Promise<Held> {
+    const { pool } = this.#options;
+    if (endpoint.target.kind === 'echo') {
+      const slot = await pool.acquire();
+      return { slot, room: undefined, release: () => slot.release() };
+    }
+    const open = this.#enter(endpoint.id);
+    const leave = () => this.#leave(endpoint.id, open);
+    try {
+      const slot = await pool.acquire(endpoint.id);
+      return { slot, room: open.room, release: () => [slot.release(), leave()] };
+    } catch (error) {
+      leave();
+      throw error;
+    }
   }
 
   #enter(id: string): OpenRoom {

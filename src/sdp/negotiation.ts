@@ -51,15 +51,18 @@ interface Outstanding {
 export class Negotiation {
   readonly #profile: Profile;
   readonly #sections: MutableSection[] = [];
-  #offers = 0;
+  readonly #newOfferId: () => string;
+  /** Version of the session description (RFC 8866 section 5.2). */
+  #version = 0;
   #outstanding: Outstanding | undefined;
   /** The certificate of the first answer: mediasoup connects once. */
   #peer: string | undefined;
   readonly #fingerprint: string | undefined;
 
   /** `fingerprint`: the only certificate that may answer, `sha-256 AA:BB:…`. */
-  constructor(profile: Profile, fingerprint?: string) {
+  constructor(profile: Profile, newOfferId: () => string, fingerprint?: string) {
     this.#profile = profile;
+    this.#newOfferId = newOfferId;
     this.#fingerprint = fingerprint?.toUpperCase().replace(/^SHA-256 /, '');
   }
 
@@ -109,12 +112,12 @@ export class Negotiation {
   /** Writes the next offer; `restart` tells that the transport has new ICE credentials. */
   offer(transport: TransportDescription, restart = false): WrittenOffer {
     if (this.#outstanding !== undefined) throw new Error('an offer is outstanding');
-    const id = String(++this.#offers);
+    const id = this.#newOfferId();
     const sections = this.#sections.map(({ mid, direction, format, declaration }) => {
       return { mid, direction, format, declaration };
     });
     this.#outstanding = { id, sections, restart };
-    return { id, sdp: writeOffer(this.#offers, transport, sections), sections: sections.length };
+    return { id, sdp: writeOffer(++this.#version, transport, sections), sections: sections.length };
   }
 
   /**

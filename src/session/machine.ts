@@ -27,7 +27,8 @@ export interface State {
   readonly outstanding: string | undefined;
   /** What the client asked for before there was a call to change. */
   readonly wanted: WantedMedia | undefined;
-  readonly socketOpen: boolean;
+  /** Whether there is a client to tell things to. */
+  readonly attached: boolean;
   /** Why it ends; known from `ending` on. */
   readonly reason: EndReason | undefined;
   /** What is left to announce, in milliseconds before the end, longest first. */
@@ -36,7 +37,6 @@ export interface State {
 
 export type Event =
   | { type: 'begin'; remainingMs: number }
-  | { type: 'opened'; offer: Offer }
   | { type: 'open_failed'; error: CallgateError }
   | { type: 'offer'; offer: Offer }
   | { type: 'answer'; offerId: string; sdp: string }
@@ -47,7 +47,7 @@ export type Event =
   | { type: 'change'; media: WantedMedia }
   | { type: 'restart' }
   | { type: 'hangup' }
-  | { type: 'socket_lost' }
+  | { type: 'client_lost' }
   | { type: 'timeout'; timer: TimerName; remainingMs: number }
   | { type: 'stop'; reason: EndReason }
   | { type: 'settled' };
@@ -63,7 +63,7 @@ export type Effect =
   | { type: 'start_timer'; timer: TimerName; ms: number }
   | { type: 'stop_timer'; timer: TimerName }
   | { type: 'settle'; reason: EndReason }
-  | { type: 'close_socket'; code: number }
+  | { type: 'close_client'; code: number }
   | { type: 'done'; reason: EndReason };
 
 type Step = readonly [State, readonly Effect[]];
@@ -76,7 +76,7 @@ export const initial = (deadlines: Deadlines): State => ({
   deadlines,
   outstanding: undefined,
   wanted: undefined,
-  socketOpen: true,
+  attached: true,
   reason: undefined,
   notices: NOTICES_MS,
 });
@@ -88,13 +88,8 @@ export function step(state: State, event: Event): Step {
   switch (event.type) {
     case 'begin':
       return begin(state, event.remainingMs);
-    case 'opened':
-      return [
-        { ...state, phase: 'negotiating', outstanding: event.offer.id, wanted: undefined },
-        firstOffer(state, event.offer),
-      ];
     case 'offer':
-      return [{ ...state, outstanding: event.offer.id }, laterOffer(state, event.offer)];
+      return offer(state, event.offer);
     case 'answer':
       // A stale answer is dropped unparsed.
       if (event.offerId !== state.outstanding) return [state, []];
@@ -132,8 +127,8 @@ export function step(state: State, event: Event): Step {
       return fail(state, event.error);
     case 'hangup':
       return end(state, 'completed');
-    case 'socket_lost':
-      return end({ ...state, socketOpen: false }, 'client_lost');
+    case 'client_lost':
+      return end({ ...state, attached: false }, 'client_lost');
     case 'stop':
       return event.reason === 'negotiation_failed'
         ? fail(state, new CallgateError('negotiation_failed'))
@@ -160,6 +155,11 @@ const begin = (state: State, remainingMs: number): Step => {
 
 const nextNotice = (notices: readonly number[], remainingMs: number): Effect[] =>
   notices[0] === undefined ? [] : [{ type: 'start_timer', timer: 'notice', ms: Math.max(0, remainingMs - notices[0]) }];
+
+const offer = (state: State, offer: Offer): Step =>
+  state.phase === 'opening'
+    ? [{ ...state, phase: 'negotiating', outstanding: offer.id, wanted: undefined }, firstOffer(state, offer)]
+    : [{ ...state, outstanding: offer.id }, laterOffer(state, offer)];
 
 const firstOffer = ({ deadlines, wanted }: State, offer: Offer): Effect[] => [
   { type: 'send_offer', offer },
@@ -219,7 +219,7 @@ const fail = (state: State, error: CallgateError): Step => {
     message: { type: 'error', code: 'negotiation_failed', message: error.message, retryable: false },
   };
   const [next, effects] = end(state, 'negotiation_failed');
-  return [next, state.socketOpen ? [told, ...effects] : effects];
+  return [next, state.attached ? [told, ...effects] : effects];
 };
 
 const RUNNING_TIMERS = ['answer', 'connect', 'unreachable', 'expiry', 'notice'] as const;
@@ -237,15 +237,15 @@ const end = (state: State, reason: EndReason): Step => [
 /** The last frame follows the stored end and the freed place, or the settle deadline, whichever comes first. */
 const stepEnding = (state: State, event: Event): Step => {
   const reason = state.reason ?? 'completed';
-  if (event.type === 'socket_lost') return [{ ...state, socketOpen: false }, []];
+  if (event.type === 'client_lost') return [{ ...state, attached: false }, []];
   if (event.type !== 'settled' && !(event.type === 'timeout' && event.timer === 'settle')) return [state, []];
   const code = reason === 'negotiation_failed' ? new CallgateError(reason).closeCode : NORMAL_CLOSURE;
   const farewell: Effect[] = [
     { type: 'send', message: { type: 'ended', reason } },
-    { type: 'close_socket', code },
+    { type: 'close_client', code },
   ];
   return [
     { ...state, phase: 'ended' },
-    [{ type: 'stop_timer', timer: 'settle' }, ...(state.socketOpen ? farewell : []), { type: 'done', reason }],
+    [{ type: 'stop_timer', timer: 'settle' }, ...(state.attached ? farewell : []), { type: 'done', reason }],
   ];
 };

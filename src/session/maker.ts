@@ -5,7 +5,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { SessionTrace } from '../telemetry/trace.ts';
 import type { TraceFile } from '../telemetry/trace-file.ts';
 import type { SessionRegistry } from './registry.ts';
-import { type ClientSocket, Session, type SessionDeps, type SessionGrant } from './session.ts';
+import { Session, type SessionClient, type SessionDeps, type SessionGrant } from './session.ts';
 
 export interface MakerDeps extends Pick<SessionDeps, 'media' | 'store' | 'finish' | 'pace'> {
   settings: Config['session'];
@@ -32,10 +32,10 @@ export function sessionMaker({ settings, registry, metrics, audit, trace, ...par
     },
     onLive: (_: Session, ms: number) => metrics.live(ms),
   };
-  return (grant: SessionGrant, socket: ClientSocket, asker: Asker): Session => {
+  return (grant: SessionGrant, client: SessionClient, asker: Asker): Session => {
     const { tokenId: token_id, endpointId: endpoint_id, sessionId: session_id } = grant.lease;
     const about = { team: grant.call.endpoint.team, endpoint_id, token_id, session_id, ...asker };
-    const session = new Session(grant, socket, {
+    const session = new Session(grant, {
       ...deps,
       // By the store's clock, as everything that is kept of a burn.
       trace:
@@ -49,6 +49,7 @@ export function sessionMaker({ settings, registry, metrics, audit, trace, ...par
     });
     metrics.started('burned');
     audit.record({ event: 'burn', ...about });
+    session.attach(client);
     registry.add(session);
     session.begin();
     return session;

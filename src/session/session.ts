@@ -10,8 +10,8 @@ import type { Lease, TokenStore } from '../tokens/store.ts';
 import { type Deadlines, type Effect, type Event, initial, type State, step, type TimerName } from './machine.ts';
 import type { Pace } from './pace.ts';
 
-/** The client's end of a session; both are no-ops once it is closed. */
-export interface ClientSocket {
+/** Whom a session talks to, wherever its socket is; both are no-ops once it is gone. */
+export interface SessionClient {
   send(message: ServerMessage): void;
   close(code: number): void;
 }
@@ -50,13 +50,14 @@ export class Session {
   readonly lease: Lease;
   readonly #grant: SessionGrant;
   readonly #deps: SessionDeps;
-  readonly #socket: ClientSocket;
   readonly #startedAt = performance.now();
   /** How each timer that runs is stopped. */
   readonly #timers = new Map<TimerName, () => void>();
   readonly #queue: Event[] = [];
   #state: State;
   #running = false;
+  #client: SessionClient | undefined;
+  #offers = 0;
   #call: MediaCall | undefined;
   /** The media side has taken over the place. */
   #opening = false;
@@ -64,10 +65,9 @@ export class Session {
   /** Why it ends when it is its turn. */
   #due: EndReason | undefined;
 
-  constructor(grant: SessionGrant, socket: ClientSocket, deps: SessionDeps) {
+  constructor(grant: SessionGrant, deps: SessionDeps) {
     this.lease = grant.lease;
     this.#grant = grant;
-    this.#socket = socket;
     this.#deps = deps;
     this.#state = initial(deps.deadlines);
   }
@@ -90,6 +90,11 @@ export class Session {
     return this.#sections;
   }
 
+  /** From now on this is whom it talks to. */
+  attach(client: SessionClient): void {
+    this.#client = client;
+  }
+
   begin(): void {
     this.dispatch({ type: 'begin', remainingMs: this.#remainingMs() });
   }
@@ -108,6 +113,11 @@ export class Session {
       default:
         return message satisfies never;
     }
+  }
+
+  /** A client is gone; only that of the present one means anything. */
+  lost(client: SessionClient): void {
+    if (client === this.#client) this.dispatch({ type: 'client_lost' });
   }
 
   /** Ends the session over an answer that cannot be used. */
@@ -165,7 +175,7 @@ export class Session {
         return this.#sendOffer(effect.offer);
       case 'send':
         if (effect.message.type === 'live') this.#toldLive();
-        return this.#socket.send(effect.message);
+        return this.#client?.send(effect.message);
       case 'start_timer':
         return this.#startTimer(effect.timer, effect.ms);
       case 'stop_timer':
@@ -173,8 +183,8 @@ export class Session {
       case 'settle':
         this.#deps.trace?.ended(effect.reason, performance.now() - this.#startedAt);
         return this.#deps.pace.run(() => this.#settle(effect.reason));
-      case 'close_socket':
-        return this.#socket.close(effect.code);
+      case 'close_client':
+        return this.#client?.close(effect.code);
       case 'done':
         return this.#deps.onEnded(this, effect.reason);
       default:
@@ -184,12 +194,14 @@ export class Session {
 
   #openCall(): void {
     this.#opening = true;
-    const spec: CallSpec = { ...this.#grant.call, sessionId: this.id, remainingMs: this.#remainingMs() };
-    this.#deps.media.open(spec, this.#grant.place, this.#listener()).then(
+    const { call, place } = this.#grant;
+    const newOfferId = () => String(++this.#offers);
+    const spec: CallSpec = { ...call, sessionId: this.id, remainingMs: this.#remainingMs(), newOfferId };
+    this.#deps.media.open(spec, place.id, this.#listener()).then(
       (call) => {
         this.#call = call;
         if (this.over) call.close();
-        this.dispatch({ type: 'opened', offer: call.firstOffer });
+        else call.start();
       },
       (cause) => {
         if (this.#due !== undefined) this.end(this.#due);
@@ -231,7 +243,7 @@ export class Session {
 
   #sendOffer({ id, sdp, sections }: Offer): void {
     this.#sections = sections;
-    this.#socket.send({ type: 'offer', offer_id: id, sdp, session: this.#info() });
+    this.#client?.send({ type: 'offer', offer_id: id, sdp, session: this.#info() });
   }
 
   #info(): SessionInfo {

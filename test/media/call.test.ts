@@ -234,9 +234,9 @@ describe('media without a worker', () => {
     const place = await media.plane.reserve(endpoint);
     process.kill(media.pool.workers[0]!.pid, 'SIGKILL');
     await expect.poll(() => media.plane.ready).toBe(false);
-    const spec = { sessionId: 'sess_1', endpoint, media: {}, remainingMs: 1000 };
+    const spec = { sessionId: 'sess_1', endpoint, media: {}, remainingMs: 1000, newOfferId: () => '1' };
     const listener = { offer() {}, connected() {}, reachable() {}, ended() {} };
-    await expect(media.plane.open(spec, place, listener)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(media.plane.open(spec, place.id, listener)).rejects.toMatchObject({ code: 'unavailable' });
     await expect.poll(() => media.plane.ready, { timeout: 10_000 }).toBe(true);
     expect(media.pool.calls).toBe(0);
   });

@@ -30,14 +30,24 @@ export interface SpecOptions extends Partial<Omit<CallSpec, 'endpoint'>> {
   allowed?: Partial<EndpointMedia>;
 }
 
-/** What a call tells, in order, and a way to wait for it. */
+/** What a call tells after its first offer, in order, and a way to wait for it. */
 export class Events implements CallListener {
   readonly offers: Offer[] = [];
+  readonly #first = Promise.withResolvers<Offer>();
+  #begun = false;
   readonly told: string[] = [];
   over = false;
   #waiting: { is: () => boolean; resolve: () => void }[] = [];
 
+  get firstOffer(): Promise<Offer> {
+    return this.#first.promise;
+  }
+
   offer(offer: Offer): void {
+    if (!this.#begun) {
+      this.#begun = true;
+      return this.#first.resolve(offer);
+    }
     this.offers.push(offer);
     this.#tell(`offer ${offer.id}`);
   }
@@ -73,7 +83,7 @@ export class Events implements CallListener {
 }
 
 export interface TestCall {
-  call: MediaCall;
+  call: MediaCall & { firstOffer: Offer };
   events: Events;
 }
 
@@ -148,7 +158,10 @@ const openCall = async (
 ): Promise<TestCall> => {
   const endpoint = { id, target: { kind: target }, media: { ...MEDIA, ...allowed } };
   const events = new Events();
-  const spec = { sessionId: 'sess_test', endpoint, media: {}, remainingMs: 60_000, ...given };
-  const call = await plane.open(spec, await plane.reserve(endpoint), events);
-  return { call, events };
+  let offers = 0;
+  const newOfferId = () => String(++offers);
+  const spec = { sessionId: 'sess_test', endpoint, media: {}, remainingMs: 60_000, newOfferId, ...given };
+  const call = await plane.open(spec, (await plane.reserve(endpoint)).id, events);
+  call.start();
+  return { call: Object.assign(call, { firstOffer: await events.firstOffer }), events };
 };

@@ -11,7 +11,8 @@ const VIDEO = makeFormat('video', codecs, headerExtensions);
 
 /** A room's participant, and the client that answers it. */
 const participant = (fingerprint?: string) => {
-  const negotiation = new Negotiation(PROFILE, fingerprint);
+  let offers = 0;
+  const negotiation = new Negotiation(PROFILE, () => String(++offers), fingerprint);
   const identity = newIdentity();
   negotiation.own('audio', 'recvonly');
   negotiation.own('video', 'recvonly');

@@ -19,7 +19,7 @@ function run(...events: Event[]): { state: State; effects: Effect[][] } {
 }
 
 const begin: Event = { type: 'begin', remainingMs: 120_000 };
-const opened: Event = { type: 'opened', offer: offer('1') };
+const opened: Event = { type: 'offer', offer: offer('1') };
 const answer: Event = { type: 'answer', offerId: '1', sdp: 'v=0' };
 const accepted: Event = { type: 'accepted', offerId: '1' };
 const connected: Event = { type: 'connected' };
@@ -39,7 +39,7 @@ describe('a session', () => {
 
   it('sends the first offer before the tracks, and later tracks before their offer', () => {
     const later: Event = { type: 'offer', offer: offer('2', true) };
-    const { effects } = run(begin, { type: 'opened', offer: offer('1', true) }, later);
+    const { effects } = run(begin, { type: 'offer', offer: offer('1', true) }, later);
     expect(types(effects[1])).toEqual(['send_offer', 'send', 'start_timer']);
     expect(types(effects[2])).toEqual(['send', 'send_offer', 'start_timer']);
   });
@@ -105,7 +105,7 @@ describe('a session', () => {
     expect(effects[3]).toEqual([
       { type: 'stop_timer', timer: 'settle' },
       { type: 'send', message: { type: 'ended', reason: 'completed' } },
-      { type: 'close_socket', code: 1000 },
+      { type: 'close_client', code: 1000 },
       { type: 'done', reason: 'completed' },
     ]);
   });
@@ -118,7 +118,7 @@ describe('a session', () => {
       { type: 'timeout', timer: 'settle', remainingMs: 0 },
     );
     expect(state.phase).toBe('ended');
-    expect(types(effects[3])).toContain('close_socket');
+    expect(types(effects[3])).toContain('close_client');
   });
 
   it('tells a failed negotiation as an error, then as the end, and closes with its code', () => {
@@ -129,12 +129,12 @@ describe('a session', () => {
       message: { type: 'error', code: 'negotiation_failed', message: 'wrong', retryable: false },
     });
     expect(effects[3]).toContainEqual({ type: 'send', message: { type: 'ended', reason: 'negotiation_failed' } });
-    expect(effects[3]).toContainEqual({ type: 'close_socket', code: 4422 });
+    expect(effects[3]).toContainEqual({ type: 'close_client', code: 4422 });
   });
 
   it('says nothing to a client that is gone', () => {
-    const { effects } = run(begin, opened, { type: 'socket_lost' }, settled);
-    expect(types(effects.flat())).not.toContain('close_socket');
+    const { effects } = run(begin, opened, { type: 'client_lost' }, settled);
+    expect(types(effects.flat())).not.toContain('close_client');
     expect(effects[3]).toEqual([
       { type: 'stop_timer', timer: 'settle' },
       { type: 'done', reason: 'client_lost' },
@@ -162,7 +162,7 @@ const anyEvent: fc.Arbitrary<Event> = fc.oneof(
     { type: 'change', media: {} },
     { type: 'restart' },
     { type: 'hangup' },
-    { type: 'socket_lost' },
+    { type: 'client_lost' },
     { type: 'refused', error: new CallgateError('negotiation_failed') },
     { type: 'open_failed', error: new CallgateError('unavailable') },
   ),
@@ -186,7 +186,7 @@ function replay(events: readonly Event[]) {
       if (effect.type === 'close_call') held.call = false;
       if (effect.type === 'settle') counts.settle += 1;
       if (effect.type === 'done') counts.done += 1;
-      if (effect.type === 'close_socket') counts.closes += 1;
+      if (effect.type === 'close_client') counts.closes += 1;
       if (effect.type === 'send' && effect.message.type === 'ended') counts.ended += 1;
     }
   };

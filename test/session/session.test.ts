@@ -31,10 +31,9 @@ function makeSession(pace = new Pace()) {
       remainingMs: 60_000,
       expiresAt: Date.now() + 60_000,
       call: { endpoint, media: {} },
-      place: { release: () => held.places-- },
+      place: { id: '1', release: () => held.places-- },
       ticket: 'ticket',
     },
-    { send: (message) => told.push(message), close: (code) => told.push(code) },
     {
       media: {
         ready: true,
@@ -54,6 +53,7 @@ function makeSession(pace = new Pace()) {
       onEnded: (_, reason) => ended.resolve(reason),
     },
   );
+  session.attach({ send: (message) => told.push(message), close: (code) => told.push(code) });
   return { session, told, ended: ended.promise, held, opening };
 }
 
@@ -105,4 +105,19 @@ describe('a session that is to end among many keeps its reason', () => {
     session.endInTurn('flow_closed');
     expect(await ended).toBe('flow_closed');
   });
+});
+
+it('hears of the loss of its present client alone, and talks to nobody else', async () => {
+  const { session, told, ended } = makeSession();
+  const before: unknown[] = [];
+  const first = { send: (message: unknown) => before.push(message), close: (code: unknown) => before.push(code) };
+  const second = { send: (message: ServerMessage) => told.push(message), close: (code: number) => told.push(code) };
+  session.attach(first);
+  session.begin();
+  session.attach(second);
+  session.lost(first);
+  expect(session.over).toBe(false);
+  session.end('revoked');
+  expect(await ended).toBe('revoked');
+  expect([before, told]).toEqual([[], [{ type: 'ended', reason: 'revoked' }, 1000]]);
 });
