@@ -6,10 +6,11 @@ import { Negotiation } from '../sdp/negotiation.ts';
 import { serverLines } from '../sdp/offer.ts';
 import { Call, type CallParts } from './call.ts';
 import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane } from './media.ts';
-import { Room } from './room.ts';
+import type { Room } from './room.ts';
+import { Rooms } from './rooms.ts';
 import { EchoTarget } from './targets/echo.ts';
 import { RoomTarget } from './targets/room.ts';
-import type { RouterSlot, WorkerPool } from './workers.ts';
+import type { WorkerPool } from './workers.ts';
 
 type Endpoint = CallSpec['endpoint'];
 
@@ -22,15 +23,10 @@ export interface LocalMediaOptions {
 /** What a call may be sent before the first feedback tells more; the upper simulcast layer needs about this much. */
 const INITIAL_OUTGOING_BITRATE = 1_000_000;
 
-/** A room and how many calls are in it or on their way. */
-interface OpenRoom {
-  readonly room: Room;
-  places: number;
-}
-
 /** What is held for one call, from its reservation to its end. */
 interface Held {
-  readonly slot: RouterSlot;
+  readonly router: Router;
+  readonly webRtcServer: WebRtcServer;
   readonly room: Room | undefined;
   /** Called once. */
   release(): void;
@@ -39,7 +35,7 @@ interface Held {
 /** Media on the workers of this process. */
 export class LocalMedia implements MediaPlane {
   readonly #options: LocalMediaOptions;
-  readonly #rooms = new Map<string, OpenRoom>();
+  readonly #rooms: Rooms;
   /** What no call has taken over yet, by the id of its place. */
   readonly #places = new Map<string, Held>();
   readonly #calls = new Set<Call>();
@@ -50,6 +46,12 @@ export class LocalMedia implements MediaPlane {
 
   constructor(options: LocalMediaOptions) {
     this.#options = options;
+    this.#rooms = new Rooms(options.pool, options.maxRoomParticipants);
+  }
+
+  /** How many rooms are open. */
+  get rooms(): number {
+    return this.#rooms.size;
   }
 
   get ready(): boolean {
@@ -67,8 +69,8 @@ export class LocalMedia implements MediaPlane {
     const held = this.#take(placeId);
     if (held === undefined) throw new Error('no such place');
     try {
-      const transport = await held.slot.router.createWebRtcTransport({
-        webRtcServer: held.slot.webRtcServer,
+      const transport = await held.router.createWebRtcTransport({
+        webRtcServer: held.webRtcServer,
         initialAvailableOutgoingBitrate: INITIAL_OUTGOING_BITRATE,
       });
       return this.#openOn(transport, spec, held, listener);
@@ -85,10 +87,10 @@ export class LocalMedia implements MediaPlane {
   }
 
   #openOn(transport: WebRtcTransport, spec: CallSpec, held: Held, listener: CallListener): Call {
-    const profile = this.#profile(held.slot.router, spec.endpoint);
+    const profile = this.#profile(held.router, spec.endpoint);
     const negotiation = new Negotiation(profile, spec.newOfferId, spec.fingerprint);
     const makeTarget = this.#targetOf(held, profile);
-    const server = this.#serverLines(held.slot, transport);
+    const server = this.#serverLines(held, transport);
     const release = () => {
       this.#calls.delete(call);
       held.release();
@@ -106,7 +108,7 @@ export class LocalMedia implements MediaPlane {
     return held;
   }
 
-  #targetOf({ slot: { router }, room }: Held, profile: Profile): CallParts['makeTarget'] {
+  #targetOf({ router, room }: Held, profile: Profile): CallParts['makeTarget'] {
     // Others see it, and it says nothing about the session.
     const participant = `p_${randomText(9, 'base64url')}`;
     return (call, wanted) =>
@@ -115,7 +117,7 @@ export class LocalMedia implements MediaPlane {
         : new RoomTarget(call, wanted, { room, router, profile, participant });
   }
 
-  #serverLines({ webRtcServer }: RouterSlot, transport: WebRtcTransport): string {
+  #serverLines({ webRtcServer }: Held, transport: WebRtcTransport): string {
     const lines = this.#servers.get(webRtcServer) ?? serverLines(transport);
     this.#servers.set(webRtcServer, lines);
     return lines;
@@ -135,32 +137,8 @@ export class LocalMedia implements MediaPlane {
   }
 
   async #hold(endpoint: Endpoint): Promise<Held> {
-    const { pool } = this.#options;
-    if (endpoint.target.kind === 'echo') {
-      const slot = await pool.acquire();
-      return { slot, room: undefined, release: () => slot.release() };
-    }
-    const open = this.#enter(endpoint.id);
-    const leave = () => this.#leave(endpoint.id, open);
-    try {
-      const slot = await pool.acquire(endpoint.id);
-      return { slot, room: open.room, release: () => [slot.release(), leave()] };
-    } catch (error) {
-      leave();
-      throw error;
-    }
-  }
-
-  #enter(id: string): OpenRoom {
-    const open = this.#rooms.get(id) ?? { room: new Room(), places: 0 };
-    if (open.places >= this.#options.maxRoomParticipants) throw new CallgateError('at_capacity', { retryable: true });
-    this.#rooms.set(id, open);
-    open.places++;
-    return open;
-  }
-
-  #leave(id: string, open: OpenRoom): void {
-    open.places--;
-    if (open.places === 0 && this.#rooms.get(id) === open) this.#rooms.delete(id);
+    if (endpoint.target.kind === 'echo') return { ...this.#options.pool.acquire(), room: undefined };
+    const { room, router, slot, release } = await this.#rooms.enter(endpoint.id);
+    return { room, router, webRtcServer: slot.webRtcServer, release };
   }
 }

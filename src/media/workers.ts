@@ -1,15 +1,19 @@
 import { networkInterfaces } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Router, WebRtcServer } from 'mediasoup/types';
+import type { Router, WebRtcServer, Worker } from 'mediasoup/types';
 import { CallgateError } from '../errors.ts';
 import { type BoundPorts, type ListenAddress, type ListenSettings, listenAddresses } from './addresses.ts';
 import { type PortRange, requirePorts } from './ports.ts';
 import { logMediasoup, type MediaWorker, startWorker, stopWorker, type WorkerOptions } from './worker.ts';
 
 /** One held place on a worker. */
-export interface RouterSlot {
+export interface WorkerSlot {
+  readonly worker: Worker;
+  /** The router that the worker's calls share as long as they have nothing to do with each other. */
   readonly router: Router;
   readonly webRtcServer: WebRtcServer;
+  /** Makes a router of its own on the worker; whoever asked for it closes it. */
+  createRouter(): Promise<Router>;
   /** Gives the place back; idempotent, also after the worker has died. */
   release(): void;
 }
@@ -36,23 +40,16 @@ interface Occupant extends MediaWorker {
   calls: number;
 }
 
-interface Room {
-  readonly occupant: Occupant;
-  readonly router: Promise<Router>;
-  calls: number;
-}
-
 /** A worker that lived shorter than this is replaced after a pause that doubles. */
 const EARLY_DEATH_MS = 1000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 
-/** The only maker of mediasoup workers. Calls outside rooms share one router a worker; a room has one of its own. */
+/** The only maker of mediasoup workers; it replaces those that die, and knows how many calls each has. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   readonly #addresses: readonly ListenAddress[];
   readonly #seats: readonly Seat[];
-  readonly #rooms = new Map<string, Room>();
   readonly #retired = new AbortController();
   #closed: Promise<void> | undefined;
 
@@ -78,14 +75,25 @@ export class WorkerPool {
   }
 
   /**
-   * Holds a place on the least-loaded worker; calls that name the same room share one router, on one worker.
-   * Rejects with `CallgateError('at_capacity', {retryable: true})` when no worker, or not the room's, has a place.
+   * Holds a place on this worker, or on the one with the fewest calls.
+   * @throws {CallgateError} `at_capacity`, retryable, when it has none.
    */
-  async acquire(room?: string): Promise<RouterSlot> {
-    if (room !== undefined) return this.#enter(room);
-    const occupant = this.#leastLoaded();
+  acquire(on?: Worker): WorkerSlot {
+    const candidates = this.#occupants().filter(({ worker }) => on === undefined || worker === on);
+    const occupant = this.#leastLoaded(candidates);
+    const { worker, router, webRtcServer } = occupant;
     occupant.calls++;
-    return makeSlot(occupant, occupant.router, () => occupant.calls--);
+    let held = true;
+    return {
+      worker,
+      router,
+      webRtcServer,
+      createRouter: () => worker.createRouter({ mediaCodecs: this.#options.mediaCodecs }),
+      release() {
+        if (held) occupant.calls--;
+        held = false;
+      },
+    };
   }
 
   /** Whether any worker is up and answers. */
@@ -101,11 +109,6 @@ export class WorkerPool {
   /** The living workers, in a fixed order. */
   get workers(): { pid: number; calls: number }[] {
     return this.#occupants().map(({ worker, calls }) => ({ pid: worker.pid, calls }));
-  }
-
-  /** Rooms that have a router. */
-  get rooms(): number {
-    return this.#rooms.size;
   }
 
   /** From now on a worker that ends is neither replaced nor an error: a signal to the process group reaches it as well. */
@@ -143,7 +146,6 @@ export class WorkerPool {
 
   #died(seat: Seat, occupant: Occupant, error: Error): void {
     seat.occupant = undefined;
-    for (const [name, room] of this.#rooms) if (room.occupant === occupant) this.#rooms.delete(name);
     // A turn later: the signal that ended it may be the one that asks for a stop, and be heard after it.
     setImmediate(() => this.#mourn(seat, occupant, error));
   }
@@ -180,39 +182,8 @@ export class WorkerPool {
     });
   }
 
-  async #enter(name: string): Promise<RouterSlot> {
-    const room = this.#rooms.get(name) ?? this.#makeRoom(name);
-    if (!this.#hasPlace(room.occupant)) throw atCapacity();
-    room.occupant.calls++;
-    room.calls++;
-    try {
-      const router = await room.router;
-      return makeSlot(room.occupant, router, () => this.#leave(name, room, router));
-    } catch (cause) {
-      // The worker died while it made the router; another one can take the call.
-      this.#leave(name, room);
-      throw atCapacity(cause);
-    }
-  }
-
-  #makeRoom(name: string): Room {
-    const occupant = this.#leastLoaded();
-    const router = occupant.worker.createRouter({ mediaCodecs: this.#options.mediaCodecs });
-    const room = { occupant, router, calls: 0 };
-    this.#rooms.set(name, room);
-    return room;
-  }
-
-  #leave(name: string, room: Room, router?: Router): void {
-    room.occupant.calls--;
-    room.calls--;
-    if (room.calls > 0) return;
-    if (this.#rooms.get(name) === room) this.#rooms.delete(name);
-    router?.close();
-  }
-
-  #leastLoaded(): Occupant {
-    const [first, ...others] = this.#occupants().filter((occupant) => this.#hasPlace(occupant));
+  #leastLoaded(candidates: readonly Occupant[]): Occupant {
+    const [first, ...others] = candidates.filter((occupant) => this.#hasPlace(occupant));
     if (first === undefined) throw atCapacity();
     return others.reduce((best, other) => (other.calls < best.calls ? other : best), first);
   }
@@ -226,17 +197,5 @@ export class WorkerPool {
   }
 }
 
-const atCapacity = (cause?: unknown) => new CallgateError('at_capacity', { retryable: true, cause });
-
-const makeSlot = ({ webRtcServer }: Occupant, router: Router, giveBack: () => void): RouterSlot => {
-  let held = true;
-  return {
-    router,
-    webRtcServer,
-    release() {
-      if (!held) return;
-      held = false;
-      giveBack();
-    },
-  };
-};
+/** Another process, or this one a moment later, may have a place. */
+export const atCapacity = (cause?: unknown) => new CallgateError('at_capacity', { retryable: true, cause });

@@ -196,7 +196,7 @@ describe('a call', () => {
     expect(await media.held()).toEqual(NOTHING);
     expect(media.transports.size).toBe(0);
     expect(media.pool.calls).toBe(0);
-    expect(media.pool.rooms).toBe(0);
+    expect(media.plane.rooms).toBe(0);
     expect(timers()).toBeLessThanOrEqual(before);
   });
 });

@@ -1,4 +1,4 @@
-import type { Producer, Router, WebRtcTransport } from 'mediasoup/types';
+import type { Producer, Router, WebRtcTransport, Worker } from 'mediasoup/types';
 import type { EndpointMedia } from '../../src/directory/directory.ts';
 import type { CallListener, CallSpec, MediaCall, Offer } from '../../src/media/media.ts';
 import { LocalMedia } from '../../src/media/plane.ts';
@@ -100,8 +100,8 @@ export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<Med
   const routers = new Set<Router>();
   const producers = new Set<Producer>();
   const transports = new Set<WebRtcTransport>();
-  const remember = (router: Router) => {
-    if (routers.has(router)) return;
+  const remember = (router: Router): Router => {
+    if (routers.has(router)) return router;
     routers.add(router);
     router.observer.once('close', () => routers.delete(router));
     router.observer.on('newtransport', (transport) => {
@@ -113,12 +113,13 @@ export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<Med
         producer.observer.once('close', () => producers.delete(producer));
       });
     });
+    return router;
   };
   const remembering = {
-    acquire: async (room?: string) => {
-      const slot = await pool.acquire(room);
+    acquire: (on?: Worker) => {
+      const slot = pool.acquire(on);
       remember(slot.router);
-      return slot;
+      return { ...slot, createRouter: () => slot.createRouter().then(remember) };
     },
     get ready() {
       return pool.ready;

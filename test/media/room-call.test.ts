@@ -152,7 +152,7 @@ describe('a room', () => {
     places.push(await media.plane.reserve(endpoint));
     await expect(media.plane.reserve(endpoint)).rejects.toMatchObject({ code: 'at_capacity' });
     for (const place of places) place.release();
-    expect(media.pool.rooms).toBe(0);
+    expect(media.plane.rooms).toBe(0);
     expect(media.pool.calls).toBe(0);
   });
 });

@@ -4,7 +4,8 @@ import * as mediasoup from 'mediasoup';
 import type { Router, RouterRtpCodecCapability } from 'mediasoup/types';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CallgateError } from '../../src/errors.ts';
-import { type RouterSlot, WorkerPool, type WorkerPoolOptions } from '../../src/media/workers.ts';
+import { Rooms } from '../../src/media/rooms.ts';
+import { WorkerPool, type WorkerPoolOptions, type WorkerSlot } from '../../src/media/workers.ts';
 import { freePort } from '../support/ports.ts';
 
 const mediaCodecs: RouterRtpCodecCapability[] = [
@@ -36,6 +37,12 @@ const makePool = async (options: Partial<WorkerPoolOptions> = {}): Promise<Worke
   return pool;
 };
 
+const acquire = async (pool: WorkerPool): Promise<WorkerSlot> => pool.acquire();
+
+const rooms = new WeakMap<WorkerPool, Rooms>();
+const roomsOf = (pool: WorkerPool): Rooms => rooms.get(pool) ?? rooms.set(pool, new Rooms(pool, 100)).get(pool)!;
+const enter = (pool: WorkerPool, id: string) => roomsOf(pool).enter(id);
+
 const isRunning = (pid: number): boolean => {
   try {
     return process.kill(pid, 0);
@@ -44,7 +51,7 @@ const isRunning = (pid: number): boolean => {
   }
 };
 
-const portsOf = async ({ router, webRtcServer }: RouterSlot): Promise<number[]> => {
+const portsOf = async ({ router, webRtcServer }: Pick<WorkerSlot, 'router' | 'webRtcServer'>): Promise<number[]> => {
   const transport = await router.createWebRtcTransport({ webRtcServer, enableTcp: true });
   const ports = transport.iceCandidates.map(({ port }) => port);
   transport.close();
@@ -78,18 +85,18 @@ afterEach(async () => {
 describe('placement', () => {
   it('puts each call on the least-loaded worker', async () => {
     const pool = await makePool();
-    const [first, second] = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire(), pool.acquire()]);
+    const [first, second] = await Promise.all([acquire(pool), acquire(pool), acquire(pool), acquire(pool)]);
     expect(calls(pool)).toEqual([2, 2]);
     expect(first!.router).not.toBe(second!.router);
 
     first!.release();
     expect(calls(pool)).toEqual([1, 2]);
-    expect((await pool.acquire()).router).toBe(first!.router);
+    expect((await acquire(pool)).router).toBe(first!.router);
   });
 
   it('makes no router for a call outside rooms', async () => {
     const pool = await makePool({ workers: 1 });
-    const slots = await Promise.all([pool.acquire(), pool.acquire()]);
+    const slots = await Promise.all([acquire(pool), acquire(pool)]);
     expect(slots[1].router).toBe(slots[0].router);
     for (const slot of slots) slot.release();
     expect(slots[0].router.closed).toBe(false);
@@ -98,48 +105,48 @@ describe('placement', () => {
 
   it('refuses the call that no worker has a place for, and takes it once a place is given back', async () => {
     const pool = await makePool({ maxCallsPerWorker: 1 });
-    const slots = await Promise.all([pool.acquire(), pool.acquire()]);
-    const refusal = await pool.acquire().catch((error: CallgateError) => error);
+    const slots = await Promise.all([acquire(pool), acquire(pool)]);
+    const refusal = await acquire(pool).catch((error: CallgateError) => error);
     expect(refusal).toMatchObject({ code: 'at_capacity', retryable: true });
 
     slots[0].release();
     slots[0].release();
     expect(pool.calls).toBe(1);
-    await pool.acquire();
-    await expect(pool.acquire()).rejects.toMatchObject({ code: 'at_capacity' });
+    await acquire(pool);
+    await expect(acquire(pool)).rejects.toMatchObject({ code: 'at_capacity' });
   });
 });
 
 describe('rooms', () => {
   it('share one router, also when everybody enters while it is being made', async () => {
     const pool = await makePool();
-    const slots = await Promise.all(Array.from({ length: 5 }, () => pool.acquire('ep_room')));
+    const slots = await Promise.all(Array.from({ length: 5 }, () => enter(pool, 'ep_room')));
     expect(new Set(slots.map(({ router }) => router)).size).toBe(1);
     expect(calls(pool)).toEqual([5, 0]);
-    const { router } = await pool.acquire('ep_other');
+    const { router } = await enter(pool, 'ep_other');
     expect(router).not.toBe(slots[0]!.router);
     expect(calls(pool)).toEqual([5, 1]);
   });
 
   it('close their router when the last call leaves, and get a new one afterwards', async () => {
     const pool = await makePool();
-    const [first, second] = await Promise.all([pool.acquire('ep_room'), pool.acquire('ep_room')]);
+    const [first, second] = await Promise.all([enter(pool, 'ep_room'), enter(pool, 'ep_room')]);
     first.release();
     first.release();
     expect(second.router.closed).toBe(false);
     second.release();
     expect(second.router.closed).toBe(true);
-    expect(pool.rooms).toBe(0);
+    expect(roomsOf(pool).size).toBe(0);
 
-    const again = await pool.acquire('ep_room');
+    const again = await enter(pool, 'ep_room');
     expect(again.router.closed).toBe(false);
     expect(pool.calls).toBe(1);
   });
 
   it('are full when their worker is, wherever else there is room', async () => {
     const pool = await makePool({ maxCallsPerWorker: 2 });
-    await Promise.all([pool.acquire('ep_room'), pool.acquire('ep_room')]);
-    await expect(pool.acquire('ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
+    await Promise.all([enter(pool, 'ep_room'), enter(pool, 'ep_room')]);
+    await expect(enter(pool, 'ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
     expect(calls(pool)).toEqual([2, 0]);
   });
 });
@@ -147,8 +154,8 @@ describe('rooms', () => {
 describe('a worker that is killed', () => {
   it('is replaced on its old ports, and its routers close', async () => {
     const pool = await makePool({ workers: 1 });
-    const echo = await pool.acquire();
-    const room = await pool.acquire('ep_room');
+    const echo = await acquire(pool);
+    const room = await enter(pool, 'ep_room');
     const ports = await portsOf(echo);
     const pid = firstPid(pool);
     process.kill(pid, 'SIGKILL');
@@ -157,9 +164,9 @@ describe('a worker that is killed', () => {
     await vi.waitFor(() => expect(pool.ready).toBe(true), { timeout: 20_000 });
     expect(firstPid(pool)).not.toBe(pid);
     expect(pool.calls).toBe(0);
-    const next = await pool.acquire('ep_room');
+    const next = await enter(pool, 'ep_room');
     expect(next.router).not.toBe(room.router);
-    expect(await portsOf(next)).toEqual(ports);
+    expect(await portsOf({ ...next.slot, ...next })).toEqual(ports);
 
     echo.release();
     room.release();
@@ -172,38 +179,38 @@ describe('a worker that is killed', () => {
   it('leaves the others taking calls meanwhile', async () => {
     const pool = await makePool();
     const pid = firstPid(pool);
-    const slot = await pool.acquire();
+    const slot = await acquire(pool);
     process.kill(pid, 'SIGKILL');
     await closed(slot.router);
     expect(pool.ready).toBe(true);
-    const other = await pool.acquire();
+    const other = await acquire(pool);
     expect(other.router.closed).toBe(false);
     await vi.waitFor(() => expect(pool.workers).toHaveLength(2), { timeout: 20_000 });
   });
 
   it('refuses calls as at capacity while it was the only one', async () => {
     const pool = await makePool({ workers: 1 });
-    const slot = await pool.acquire();
+    const slot = await acquire(pool);
     process.kill(firstPid(pool), 'SIGKILL');
     await closed(slot.router);
     expect(pool.ready).toBe(false);
-    await expect(pool.acquire()).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
-    await expect(pool.acquire('ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
+    await expect(acquire(pool)).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
+    await expect(enter(pool, 'ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
   });
 
   it('frees the place of a call that was entering a room on it', async () => {
     const pool = await makePool({ workers: 1 });
     process.kill(firstPid(pool), 'SIGKILL');
-    await expect(pool.acquire('ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
+    await expect(enter(pool, 'ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
     await vi.waitFor(() => expect(pool.ready).toBe(true), { timeout: 20_000 });
-    expect([pool.calls, pool.rooms]).toEqual([0, 0]);
-    expect((await pool.acquire('ep_room')).router.closed).toBe(false);
+    expect([pool.calls, roomsOf(pool).size]).toEqual([0, 0]);
+    expect((await enter(pool, 'ep_room')).router.closed).toBe(false);
   });
 
   it('comes back however often it dies', async () => {
     const pool = await makePool({ workers: 1 });
     for (let death = 0; death < 4; death++) {
-      const { router } = await pool.acquire();
+      const { router } = await acquire(pool);
       process.kill(firstPid(pool), 'SIGKILL');
       await closed(router);
       await vi.waitFor(() => expect(pool.ready).toBe(true), { timeout: 20_000 });
@@ -213,7 +220,7 @@ describe('a worker that is killed', () => {
 
   it('takes another port when its old one is gone', async () => {
     const pool = await makePool({ workers: 1 });
-    const slot = await pool.acquire();
+    const slot = await acquire(pool);
     const ports = await portsOf(slot);
     const thief = createSocket({ type: 'udp4', reuseAddr: false });
     process.kill(firstPid(pool), 'SIGKILL');
@@ -221,7 +228,7 @@ describe('a worker that is killed', () => {
     await closed(slot.router);
     await bindUdp(thief, ports[0]!);
     await vi.waitFor(() => expect(pool.ready).toBe(true), { timeout: 20_000 });
-    expect((await portsOf(await pool.acquire()))[0]).not.toBe(ports[0]);
+    expect((await portsOf(await acquire(pool)))[0]).not.toBe(ports[0]);
     thief.close();
   });
 });
@@ -230,23 +237,23 @@ describe('a worker that is stopped', () => {
   it('gets no calls until it goes on, and is killed and replaced when it does not', async () => {
     const pool = await makePool({ workers: 3, maxCallsPerWorker: 2 });
     const [lost, back, busy] = pool.workers.map(({ pid }) => pid) as [number, number, number];
-    const [first] = await Promise.all([pool.acquire('ep_room'), pool.acquire(), pool.acquire()]);
+    const [first] = await Promise.all([enter(pool, 'ep_room'), acquire(pool), acquire(pool)]);
     for (const pid of [lost, back]) process.kill(pid, 'SIGSTOP');
     await expect.poll(() => warnings.length, { timeout: 8000 }).toBe(2);
-    await expect(pool.acquire('ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
+    await expect(enter(pool, 'ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
     expect(pool.ready).toBe(true);
-    const third = await pool.acquire();
+    const third = await acquire(pool);
     expect(calls(pool)).toEqual([1, 1, 2]);
-    await expect(pool.acquire()).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
+    await expect(acquire(pool)).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
     third.release();
 
     process.kill(back, 'SIGCONT');
-    await vi.waitFor(async () => (await pool.acquire()) && expect(calls(pool)[1]).toBe(2), { timeout: 5000 });
+    await vi.waitFor(async () => (await acquire(pool)) && expect(calls(pool)[1]).toBe(2), { timeout: 5000 });
     await closed(first.router);
     await vi.waitFor(() => expect(pool.workers).toHaveLength(3), { timeout: 20_000 });
     expect(pool.workers.slice(1).map(({ pid }) => pid)).toEqual([back, busy]);
     expect(firstPid(pool)).not.toBe(lost);
-    expect((await pool.acquire('ep_room')).router.closed).toBe(false);
+    expect((await enter(pool, 'ep_room')).router.closed).toBe(false);
     expect(errors).toContainEqual([{ pid: lost }, expect.stringContaining('is killed')]);
   });
 });
@@ -255,7 +262,7 @@ describe('the ports', () => {
   it('of two workers fit a range of two, for UDP and for TCP', async () => {
     const min = await freePort(1);
     const pool = await makePool({ ports: { min, max: min + 1 } });
-    const slots = await Promise.all([pool.acquire(), pool.acquire()]);
+    const slots = await Promise.all([acquire(pool), acquire(pool)]);
     const [udp, tcp] = [0, 1].map((index) => Promise.all(slots.map(async (slot) => (await portsOf(slot))[index])));
     expect((await udp!).sort()).toEqual([min, min + 1]);
     expect((await tcp!).sort()).toEqual([min, min + 1]);
@@ -289,20 +296,20 @@ describe('the ports', () => {
 describe('closing', () => {
   it('ends every subprocess and closes every router', async () => {
     const pool = await makePool();
-    const slot = await pool.acquire('ep_room');
+    const slot = await enter(pool, 'ep_room');
     await pool.close();
     expect(started).toHaveLength(2);
     expect(started.filter(isRunning)).toEqual([]);
     expect(slot.router.closed).toBe(true);
     expect(pool.ready).toBe(false);
     slot.release();
-    await expect(pool.acquire()).rejects.toMatchObject({ code: 'at_capacity' });
+    await expect(acquire(pool)).rejects.toMatchObject({ code: 'at_capacity' });
     expect(errors).toEqual([]);
   });
 
   it('takes a worker that dies of the same signal as part of the stop', async () => {
     const pool = await makePool();
-    const { router, webRtcServer } = await pool.acquire();
+    const { router, webRtcServer } = await acquire(pool);
     pool.retire();
     for (const { pid } of pool.workers) process.kill(pid, 'SIGTERM');
     // Written to a channel that nobody may read any more.
@@ -315,7 +322,7 @@ describe('closing', () => {
 
   it('waits for a replacement that is on its way', async () => {
     const pool = await makePool({ workers: 1 });
-    const { router } = await pool.acquire();
+    const { router } = await acquire(pool);
     process.kill(firstPid(pool), 'SIGKILL');
     await closed(router);
     await pool.close();
