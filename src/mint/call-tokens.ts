@@ -5,6 +5,7 @@ import type { DirectorySource, Endpoint } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
 import type { AuditEvent } from '../telemetry/audit.ts';
 import { parseTokenId } from '../tokens/claims.ts';
+import { successorId } from '../tokens/ids.ts';
 import type { SignToken } from '../tokens/signer.ts';
 import type { CallTokenRecord, NewCallToken, TokenStore } from '../tokens/store.ts';
 import { type KeyedRequest, once } from './idempotency.ts';
@@ -79,18 +80,19 @@ export async function refresh(
   keyed?: KeyedRequest,
 ): Promise<Minted> {
   const record = await findRecord(deps.store, id, team);
+  const family = parseTokenId(record.id)?.family ?? '';
   const { requireOpen } = findEndpoint(deps.directory, team, record.endpointId);
   return once(deps.store.idempotency, keyed, {
-    newId: () => deps.newTokenId(parseTokenId(record.id)?.family),
-    issue: async (successorId) => {
+    newId: (request) => (request === undefined ? deps.newTokenId(family) : successorId(family, request)),
+    issue: async (newId) => {
       requireOpen();
-      const result = await deps.store.refresh({ id, successorId, team, ttlSeconds });
+      const result = await deps.store.refresh({ id, successorId: newId, team, ttlSeconds });
       if (!result.refreshed) throw new CallgateError('token_not_issued');
-      return signed(deps, { ...record, id: successorId, createdAt: result.createdAt, expiresAt: result.expiresAt });
+      return signed(deps, { ...record, id: newId, createdAt: result.createdAt, expiresAt: result.expiresAt });
     },
-    replay: async (successorId) => {
+    replay: async (newId) => {
       requireOpen();
-      return signedAgain(deps, successorId);
+      return signedAgain(deps, newId);
     },
   });
 }

@@ -17,6 +17,13 @@ const POLL_MS = 50;
 /** Longer than a claim that somebody abandoned. */
 const WAIT_MS = CLAIM_MS + 1000;
 
+interface Issuing<T> {
+  /** `request` names the request and its key, for ids that equal requests share. */
+  newId: (request?: string) => string;
+  issue(id: string): Promise<T>;
+  replay(id: string): Promise<T>;
+}
+
 /**
  * Issues one token for all equal requests: the first runs `issue`, those at the same moment wait for it, and later ones
  * get `replay` with the id of what it issued. What was refused is forgotten, so that the same request may try again.
@@ -25,14 +32,14 @@ const WAIT_MS = CLAIM_MS + 1000;
 export async function once<T>(
   keys: IdempotencyKeys,
   request: KeyedRequest | undefined,
-  { newId, issue, replay }: { newId: () => string; issue(id: string): Promise<T>; replay(id: string): Promise<T> },
+  { newId, issue, replay }: Issuing<T>,
 ): Promise<T> {
   if (request === undefined) return issue(newId());
   const { key, team, method, path, body } = request;
   const hashes = { key: sha256([team, method, path, key]), request: sha256(body) };
   const since = performance.now();
   for (;;) {
-    const claim = { ...hashes, tokenId: newId() };
+    const claim = { ...hashes, tokenId: newId(`${hashes.key} ${hashes.request}`) };
     const answer = await keys.claim(claim);
     if (answer === 'reused') throw new CallgateError('idempotency_key_reused');
     if (typeof answer === 'object') return replay(answer.done);

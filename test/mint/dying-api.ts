@@ -1,0 +1,11 @@
+import { RedisTokenStore } from '../../src/tokens/redis-store.ts';
+import { startApi } from './harness.ts';
+
+/** The API over a Redis, in a process that is killed before it can store what an idempotency key was used for. */
+const store = new RedisTokenStore(process.argv[2]!, { log: { warn: () => undefined } });
+store.idempotency.settle = async () => {
+  process.kill(process.pid, 'SIGKILL');
+  return new Promise(() => undefined);
+};
+const { url } = await startApi({ store });
+process.send?.(url);
