@@ -5,6 +5,7 @@ import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { type Config, ConfigSchema, PORT_RANGE, REDIS_URL_FORMS } from './config-schema.ts';
 import { isLoopback } from './loopback.ts';
+import { unknownVariables } from './unknown-variables.ts';
 import { ConfigError, fitSchema, type Loose, listOf, type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
 
 export type { Config };
@@ -37,7 +38,7 @@ const DEMO_ENDS_WITH = ['CALLGATE_CONFIG', 'CALLGATE_TENANTS', 'REDIS_URL'];
 
 /**
  * The settings of this process, frozen: the file that CALLGATE_CONFIG names, overridden by the environment. An empty
- * variable counts as unset. Paths in the file are relative to the file, others to the working directory. The demo is a
+ * variable counts as unset, and one that begins with CALLGATE_ and is not known is a mistake. Paths in the file are relative to the file, others to the working directory. The demo is a
  * start with none of CALLGATE_CONFIG, CALLGATE_TENANTS and REDIS_URL: shipped tenants, loopback only.
  * @throws {ConfigError} with every mistake that was found.
  */
@@ -65,7 +66,7 @@ function readConfig(env: Environment, demo: boolean): Config {
     set(settings, ['tenants'], DEMO_TENANTS);
     set(settings, ['http', 'host'], '127.0.0.1');
   }
-  mistakes.push(...override(settings, env));
+  mistakes.push(...override(settings, env), ...unknownVariables(env, ['CALLGATE_CONFIG', ...Object.keys(VARIABLES)]));
   if (mistakes.length > 0) throw new ConfigError(mistakes);
   return Value.Parse(ConfigSchema, settings);
 }

@@ -77,9 +77,40 @@ describe('the environment', () => {
   });
 
   it('counts an empty variable as unset and ignores all others', () => {
-    const { config, demo } = loadConfig({ PORT: '', REDIS_URL: '', CALLGATE_TENANTS: '', CALLGATE_LOG_LEVEL: 'x' });
+    const { config, demo } = loadConfig({ PORT: '', REDIS_URL: '', CALLGATE_TENANTS: '', CALLGATE_ANY: '', ANY: 'x' });
     expect(demo).toBe(true);
     expect(config.http.port).toBe(8080);
+  });
+
+  it.each([
+    ['CALLGATE_LOG_LEVEL', '; is it LOG_LEVEL?'],
+    ['CALLGATE_TENANT', '; is it CALLGATE_TENANTS?'],
+    ['CALLGATE_ANOUNCED_ADRESS', '; is it CALLGATE_ANNOUNCED_ADDRESS?'],
+    ['CALLGATE_RTC_PORT', '; is it CALLGATE_RTC_PORTS?'],
+    ['CALLGATE_SIGNING_KEY', '; is it CALLGATE_SIGNING_KEYS?'],
+    ['CALLGATE_REDIS_URL', '; is it REDIS_URL?'],
+    ['CALLGATE_FAVOURITE_COLOUR', ''],
+    ['CALLGATE_', ''],
+  ])('does not know %s, and says what it may have been meant for', (name, hint) => {
+    expect(mistakes({ CALLGATE_TENANTS: TENANTS, [name]: 'secret' })).toEqual([
+      `${name} is not a known variable${hint}`,
+    ]);
+  });
+
+  it('leaves the key of a backend alone, and what Kubernetes sets for Services named callgate and callgate-…', () => {
+    const ofService = (name: string) => ({
+      [`${name}_SERVICE_HOST`]: '10.0.0.1',
+      [`${name}_SERVICE_PORT`]: '8080',
+      [`${name}_SERVICE_PORT_HTTP`]: '8080',
+      [`${name}_PORT`]: 'tcp://10.0.0.1:8080',
+      [`${name}_PORT_8080_TCP`]: 'tcp://10.0.0.1:8080',
+      [`${name}_PORT_8080_TCP_PROTO`]: 'tcp',
+      [`${name}_PORT_8080_TCP_PORT`]: '8080',
+      [`${name}_PORT_8080_TCP_ADDR`]: '10.0.0.1',
+    });
+    const services = ['CALLGATE', 'CALLGATE_METRICS', 'CALLGATE_RTC'].map(ofService);
+    const env = Object.assign({ CALLGATE_TENANTS: TENANTS, CALLGATE_API_KEY: 'cgk_a_b' }, ...services);
+    expect(mistakes(env)).toEqual([]);
   });
 
   it.each([
