@@ -121,7 +121,10 @@ export const ConfigSchema = section({
   admission: section({
     headers_timeout_ms: ms(5000, 'Request headers must have arrived by then.'),
     start_timeout_ms: ms(5000, 'A start must have arrived by then; nothing extends it.'),
-    max_unstarted_sockets: count(1000, 'Sockets that have not started, all addresses together.'),
+    max_unstarted_sockets: count(
+      1000,
+      'Sockets that have shown no token, all addresses together, and as many early starts that are looked at.',
+    ),
     sockets_per_address: count(120, 'Open sockets per address (IPv6: per /64).'),
     failed_presentations_per_minute: count(30, 'Failed presentations per address and minute.'),
     limit_loopback: Type.Boolean({ default: false, description: 'Apply the limits per address to loopback as well.' }),

@@ -32,8 +32,8 @@ export interface ConnectionDeps {
   createSession(grant: SessionGrant, client: SessionClient, asker: Asker): Session;
   /** Counts a failed presentation of this address in; false once it has had too many. */
   recordFailure(peer: PeerAddress): Promise<boolean>;
-  /** Called once for each, when the socket has started or is closed, whichever is first. */
-  onStarted(): void;
+  /** Called once for each, when its token is verified or it is closed, whichever is first: it is no stranger then. */
+  onStarted(connection: Connection): void;
   onRefused(code: CallErrorCode, about: Omit<AuditEvent, 'event'>): void;
 }
 
@@ -232,13 +232,13 @@ export class Connection implements SessionClient {
         gone: () => this.#isClosed(),
         verified: ({ team, endpointId, id }) => {
           this.#presented = { team, endpoint_id: endpointId, token_id: id };
+          this.#uncount();
         },
       });
       if (!grant) return;
       this.#session = this.#deps.createSession(grant, this, this.#client.asker);
       if (this.#isClosed()) return this.#session.lost(this);
       this.#phase = 'started';
-      this.#uncount();
       for (const waiting of this.#waiting.splice(0)) this.#session.receive(waiting);
     } catch (error) {
       await this.#refuse(this.#known(error));
@@ -276,7 +276,7 @@ export class Connection implements SessionClient {
   #uncount(): void {
     if (!this.#counted) return;
     this.#counted = false;
-    this.#deps.onStarted();
+    this.#deps.onStarted(this);
   }
 
   /** Nothing is heard or told here any more; a session that is over still has its own last words to say. */

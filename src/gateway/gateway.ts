@@ -65,7 +65,9 @@ export class Gateway {
   readonly #connections = new Set<Connection>();
   readonly #wss = new WebSocketServer(SOCKET_OPTIONS);
   #stopPings = () => {};
-  #unstarted = 0;
+  /** Those that have shown no token, and those whose early start is looked at. */
+  readonly #silent = new Set<Connection>();
+  readonly #presenting = new Set<Connection>();
   #closing = false;
 
   constructor(deps: GatewayDeps) {
@@ -78,8 +80,9 @@ export class Gateway {
       createSession: deps.createSession,
       onRefused: deps.onRefused,
       recordFailure: (address) => this.#limits.recordFailure(address),
-      onStarted: () => {
-        this.#unstarted -= 1;
+      onStarted: (connection) => {
+        this.#silent.delete(connection);
+        this.#presenting.delete(connection);
       },
     };
     this.#pingInTurn();
@@ -120,8 +123,6 @@ export class Gateway {
     const { admission, http } = this.#deps.config;
     const peer = peerAddress(request, http.trusted_proxies);
     const counted = this.#limits.openSocket(peer);
-    const crowded = this.#unstarted >= admission.max_unstarted_sockets;
-    this.#unstarted += 1;
     const asker = { request_id: newRequestId(), peer: peer.address };
     const client = { peer, origin: request.headers.origin, stream: request.socket, asker };
     const connection = new Connection(ws, client, this.#connectionDeps);
@@ -134,7 +135,10 @@ export class Gateway {
       // What is wrong with the start itself comes first in the documented order.
       const start = readEarlyStart(request.headers['sec-websocket-protocol']);
       if (!counted) throw unspent('rate_limited');
-      if (crowded) throw unspent('at_capacity');
+      // Who shows a token is not kept out by those who wait with theirs: they cannot make its check take long.
+      const strangers = start ? this.#presenting : this.#silent;
+      if (strangers.size >= admission.max_unstarted_sockets) throw unspent('at_capacity');
+      strangers.add(connection);
       if (start) connection.start(start);
     } catch (error) {
       connection.fail(error);

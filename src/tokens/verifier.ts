@@ -15,7 +15,7 @@ export type VerifyToken = (token: string, now: number) => Promise<CallTokenClaim
 export interface JwtRules {
   issuer: string;
   leewaySeconds: number;
-  /** The key of a `kid`; undefined when there certainly is none. May reject with `CallgateError`. */
+  /** The key of a `kid`; undefined when there is none. May reject with `CallgateError`. */
   find: (kid: string) => VerificationKey | undefined | Promise<VerificationKey | undefined>;
   /** The claims of a payload whose signature, `iss` and `aud` are good; undefined when they are not right. */
   read: (payload: JWTPayload, at: { now: number; leeway: number }) => CallTokenClaims | undefined;

@@ -207,16 +207,13 @@ it('times out a start that pings, partial frames and open fragments come before'
     }
   }));
 
-it.each(WAYS)('caps the sockets that have not started, and %s or a close frees a place', (_, early) =>
+it('caps the sockets that have shown no token, and a start frame or a close frees a place', () =>
   withServer(admission({ max_unstarted_sockets: 2 }), async (server) => {
-    const crowded = { code: 'at_capacity', retryable: true, close: 4429 };
     const full = async () => {
-      const minted = await server.mint('ep_echo');
-      const start = { endpoint_id: 'ep_echo', token: minted.token };
-      const refused = early ? startCall(server.wsUrl, start, { early }) : TestSocket.open(server.wsUrl);
-      expect(await refusalOf(await refused)).toEqual(crowded);
+      const refusal = await refusalOf(await TestSocket.open(server.wsUrl));
+      expect(refusal).toEqual({ code: 'at_capacity', retryable: true, close: 4429 });
     };
-    const started = await win(server, await server.mint('ep_echo'), { early });
+    const started = await win(server, await server.mint('ep_echo'));
     const [one, two] = [await TestSocket.open(server.wsUrl), await TestSocket.open(server.wsUrl)];
     await full();
     await one.close();
@@ -227,8 +224,19 @@ it.each(WAYS)('caps the sockets that have not started, and %s or a close frees a
     const last = await TestSocket.open(server.wsUrl);
     await full();
     await Promise.all([two.close(), last.close(), hangUp(started), hangUp(again)]);
-  }),
-);
+  }));
+
+it('looks at early starts however many sockets wait without a token', () =>
+  withServer(admission({ max_unstarted_sockets: 50, start_timeout_ms: 60_000 }), async (server) => {
+    const waiting = await Promise.all(Array.from({ length: 50 }, () => TestSocket.open(server.wsUrl)));
+    expect((await refusalOf(await TestSocket.open(server.wsUrl))).code).toBe('at_capacity');
+    const tokens = await Promise.all(Array.from({ length: 20 }, () => server.mint('ep_echo')));
+    const junk = Array.from({ length: 20 }, () => ({ endpoint_id: 'ep_echo', token: 'guess' }));
+    const refused = junk.map(async (start) => refusalOf(await startCall(server.wsUrl, start, { early: true })));
+    const won = await Promise.all(tokens.map((token) => win(server, token, { early: true })));
+    for (const refusal of await Promise.all(refused)) expect(refusal.code).toBe('token_invalid');
+    await Promise.all([...won.map(hangUp), ...waiting.map((socket) => socket.close())]);
+  }));
 
 it('counts the sockets of an address, loopback only when told so', async () => {
   const limit = { sockets_per_address: 2 };
@@ -361,14 +369,15 @@ it('says at_capacity, and keeps the token, when the workers or a room are full',
   }));
 
 it('keeps an early start out of what it says about a full server', () =>
-  withServer(admission({ max_unstarted_sockets: 1 }), async (server) => {
-    const blocking = await TestSocket.open(server.wsUrl);
+  withServer({ config: { media: { max_calls_per_worker: 1 } } }, async (server) => {
+    const calling = await win(server, await server.mint('ep_echo'));
     const { token } = await server.mint('ep_echo');
     const protocol = earlyStart({ type: 'start', endpoint_id: 'ep_echo', token });
     const socket = await TestSocket.open(server.wsUrl, { protocols: ['callgate.v1', protocol] });
-    const { reason } = await socket.closing();
+    const { code, reason } = await socket.closing();
+    expect(code).toBe(4429);
     expect(JSON.stringify(socket.messages) + reason).not.toContain(token);
-    await blocking.close();
+    await hangUp(calling);
   }));
 
 function fragment(index: number) {

@@ -25,7 +25,7 @@ export interface IssuerKeysOptions {
 
 /**
  * The keys that one issuer publishes. jose's remote set would fetch without a pause while the address is down, has no
- * bound on the size, waits for every renewal, and does not tell a key that is unknown from one that is unknown so far.
+ * bound on the size, waits for every renewal, and does not tell a key that is unknown from keys that cannot be had.
  */
 export class IssuerKeys {
   readonly #options: IssuerKeysOptions;
@@ -44,20 +44,17 @@ export class IssuerKeys {
   }
 
   /**
-   * The key of that id; undefined when the issuer certainly has none.
-   * Rejects with `unavailable`, retryable, as long as the issuer could not be asked.
+   * The key of that id; undefined when the newest set that may be had, which an unknown id asks for, does not hold it.
+   * Rejects with `unavailable`, retryable, while there is no set, or only one that is too old to go by.
    */
   async find(kid: string): Promise<VerificationKey | undefined> {
-    const asked = this.#now();
     const known = this.#usable(kid);
     if (known) {
-      if (asked - this.#loadedAt > this.#options.refreshMs) void this.#load();
+      if (this.#now() - this.#loadedAt > this.#options.refreshMs) void this.#load();
       return known;
     }
     await this.#load();
-    const found = this.#usable(kid);
-    // Only a set that was asked for after the question can say no: the key may have been published meanwhile.
-    if (found || this.#loadedAt >= asked) return found;
+    if (this.#current()) return this.#keys.get(kid);
     throw new CallgateError('unavailable', { retryable: true });
   }
 
@@ -73,7 +70,11 @@ export class IssuerKeys {
   }
 
   #usable(kid: string): VerificationKey | undefined {
-    return this.#now() - this.#loadedAt < MAX_AGE_MS ? this.#keys.get(kid) : undefined;
+    return this.#current() ? this.#keys.get(kid) : undefined;
+  }
+
+  #current(): boolean {
+    return this.#now() - this.#loadedAt < MAX_AGE_MS;
   }
 
   /** Joins the attempt that is under way; otherwise makes one, unless the last is too recent. */

@@ -42,20 +42,29 @@ describe('the keys of an issuer', () => {
     expect(server.requests).toBe(1);
   });
 
-  test('are certain not to hold an unknown one only when they were fetched after the question', async () => {
+  test('are fetched again for an unknown one, as often as may be, and do not hold it otherwise', async () => {
     await keys.find('a');
     now = 1000;
-    await expect(keys.find('b')).rejects.toMatchObject(unavailable);
+    expect(await keys.find('b')).toBeUndefined();
     expect(server.requests).toBe(1);
     now = 6000;
     expect(await keys.find('b')).toBeUndefined();
     expect(server.requests).toBe(2);
     server.set.keys.push(await publicKey('b', 'ES256'));
     now = 7000;
-    await expect(keys.find('b')).rejects.toMatchObject(unavailable);
+    expect(await keys.find('b')).toBeUndefined();
     now = 12_000;
     expect((await keys.find('b'))?.alg).toBe('ES256');
     expect((await keys.find('a'))?.kid).toBe('a');
+  });
+
+  test('do not hold an unknown one while the issuer cannot be reached either, as long as they are used', async () => {
+    await keys.find('a');
+    await server.stop();
+    now = 6000;
+    expect(await keys.find('b')).toBeUndefined();
+    now = HOUR;
+    await expect(keys.find('b')).rejects.toMatchObject(unavailable);
   });
 
   test('are not fetched more often in a storm of unknown ones', async () => {
