@@ -1,14 +1,17 @@
 #!/usr/bin/env node
 import { hash } from 'node:crypto';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { loadConfig, loadRedisUrl } from './config.ts';
+import { loadConfig, loadRedis } from './config.ts';
 import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './directory/commands.ts';
 import { addLoadCommands } from './load/commands.ts';
 import { createApiKey, isApiKey, withoutApiKeys } from './mint/api-keys.ts';
+import { exposedSecrets } from './secret-files.ts';
 import { createLog } from './telemetry/log.ts';
 import { LogOutput, standardOutput } from './telemetry/log-output.ts';
+import { decodeText } from './text-file.ts';
 import { createKeySet } from './tokens/keys.ts';
+import { readRedisAccess } from './tokens/redis/access.ts';
 
 /** Two signals closer together than this are one. */
 const REPEATED_SIGNAL_MS = 1000;
@@ -40,7 +43,7 @@ keys
   .command('hash')
   .description('print the SHA-256 of an API key that is read from standard input, for the tenants file')
   .action(async () => {
-    const key = (await text(process.stdin)).trim();
+    const key = textOf(await buffer(process.stdin)).trim();
     if (!isApiKey(key)) program.error('error: standard input holds no API key, cgk_<key id>_<secret>');
     print(hash('sha256', key, 'hex'));
   });
@@ -49,26 +52,27 @@ const directory = program.command('directory').description('the tenants that all
 directory
   .command('apply <tenants>')
   .description('check a tenants file and publish it to all processes at once')
-  .action((path: string) => tell(() => applyDirectory(loadRedisUrl(), path)));
+  .action((path: string) => tell(() => applyDirectory(redisOf(loadRedis()), path)));
 directory
   .command('show')
   .description('print what is published; status 1 when nothing is')
-  .action(() => tell(() => showDirectory(loadRedisUrl())));
+  .action(() => tell(() => showDirectory(redisOf(loadRedis()))));
 directory
   .command('diff <tenants>')
   .description('print what applying a tenants file would change; status 1 when anything would')
-  .action((path: string) => tell(() => diffDirectory(loadRedisUrl(), path)));
+  .action((path: string) => tell(() => diffDirectory(redisOf(loadRedis()), path)));
 
 addLoadCommands(program);
 
 async function serve(): Promise<void> {
   // The other commands do not wait for all that a server loads.
   const { startServer } = await import('./server.ts');
-  const { config, demo } = loadConfig();
+  const { config, demo, secretFiles } = loadConfig();
   const output = new LogOutput(standardOutput());
   process.on('exit', () => output.flushSync());
   const log = createLog(config.log_level, output);
   output.onResumed = (lines) => log.warn({ lines }, 'log lines were dropped: nobody read them, or their disk was full');
+  for (const sentence of await exposedSecrets(secretFiles)) log.warn(sentence);
   const server = await startServer({ config, demo, log, droppedLogLines: () => output.dropped });
   if (server.demoKey) output.write(welcome(server.url, server.demoKey));
   let stoppingSince: number | undefined;
@@ -93,6 +97,16 @@ async function serve(): Promise<void> {
   // The demo belongs to its terminal, and ends with it; a server reads its tenants again.
   process.on('SIGHUP', (signal) => (demo ? stop(signal) : void server.reload()));
 }
+
+function textOf(input: Buffer): string {
+  try {
+    return decodeText(input, 'standard input');
+  } catch (error) {
+    return program.error(`error: ${(error as Error).message}`);
+  }
+}
+
+const redisOf = ({ redis_url, redis }: ReturnType<typeof loadRedis>) => readRedisAccess(redis_url, redis);
 
 function newApiKey(id: string) {
   try {

@@ -15,7 +15,7 @@ const text = (description: string, check: (value: string) => boolean, allowed: s
 const address = (description: string, options = {}) =>
   text(description, (value) => /^[0-9A-Za-z:._%-]{1,253}$/.test(value), 'an IP address or host name', options);
 
-export const REDIS_URL_FORMS = 'a redis://, rediss://, redis+sentinel:// or redis+cluster:// URL';
+export const REDIS_URL_FORMS = 'a redis://, redis+sentinel:// or redis+cluster:// URL (with TLS: rediss)';
 export const PORT_RANGE = 'one range min-max of ports from 1 to 65535, such as 40000-40099';
 
 /** Whether a parser that throws on bad text takes this one. */
@@ -73,6 +73,18 @@ export const ConfigSchema = section({
   redis_url: Type.Optional(
     text('Of one Redis, Sentinels or a Cluster (REDIS_URL).', takenBy(parseRedisUrl), REDIS_URL_FORMS),
   ),
+  redis: section({
+    password_file: optionalText('Path of the password for redis_url, in place of one in the URL.'),
+    sentinel: section({
+      username: optionalText('User at the Sentinels.'),
+      password_file: optionalText('Path of the password for the Sentinels.'),
+    }),
+    tls: section({
+      ca: optionalText("Path of the certificates that sign the store's, in place of the system's."),
+      cert: optionalText('Path of the certificate that is shown to the store.'),
+      key: optionalText('Path of its key.'),
+    }),
+  }),
   trace: optionalText('Path of a file to which a line is appended for each session that ended.'),
   roles: Type.Array(Type.Enum(['gateway', 'media']), {
     minItems: 2,

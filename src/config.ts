@@ -16,6 +16,11 @@ const READABLE = { mode: constants.R_OK, allowed: 'the path of a readable file' 
 const FILES: readonly { path: Path; mode: number; allowed: string }[] = [
   { path: ['tenants'], ...READABLE },
   { path: ['tokens', 'signing_keys'], ...READABLE },
+  { path: ['redis', 'tls', 'ca'], ...READABLE },
+  { path: ['redis', 'tls', 'cert'], ...READABLE },
+  { path: ['redis', 'tls', 'key'], ...READABLE },
+  { path: ['redis', 'password_file'], ...READABLE },
+  { path: ['redis', 'sentinel', 'password_file'], ...READABLE },
   { path: ['media', 'worker_bin'], mode: constants.X_OK, allowed: 'the path of an executable file' },
   { path: ['trace'], mode: constants.W_OK, allowed: 'the path of a file that can be written' },
 ];
@@ -29,7 +34,7 @@ const VARIABLES: Readonly<Record<string, { path: Path; allowed: string }>> = {
   CALLGATE_SIGNING_KEYS: FILES[1]!,
   CALLGATE_ANNOUNCED_ADDRESS: { path: ['media', 'announced_address'], allowed: 'an IP address or host name' },
   CALLGATE_RTC_PORTS: { path: ['media', 'rtc_ports'], allowed: PORT_RANGE },
-  MEDIASOUP_WORKER_BIN: FILES[2]!,
+  MEDIASOUP_WORKER_BIN: FILES.find(({ path }) => path[1] === 'worker_bin')!,
   LOG_LEVEL: { path: ['log_level'], allowed: `one of ${ConfigSchema.properties.log_level.enum.join(', ')}` },
 };
 
@@ -42,23 +47,41 @@ const DEMO_ENDS_WITH = ['CALLGATE_CONFIG', 'CALLGATE_TENANTS', 'REDIS_URL'];
  * start with none of CALLGATE_CONFIG, CALLGATE_TENANTS and REDIS_URL: shipped tenants, loopback only.
  * @throws {ConfigError} with every mistake that was found.
  */
-export function loadConfig(env: Environment = process.env): { config: Config; demo: boolean } {
+export function loadConfig(env: Environment = process.env): {
+  config: Config;
+  demo: boolean;
+  /** Files in force that nobody else should read. */
+  secretFiles: string[];
+} {
   const demo = DEMO_ENDS_WITH.every((name) => !env[name]);
   const config = readConfig(env, demo);
   const mistakes = contradictions(config, demo);
   if (mistakes.length > 0) throw new ConfigError(mistakes);
-  return { config: deepFreeze(config), demo };
+  return { config: deepFreeze(config), demo, secretFiles: secretsOf(config, env) };
+}
+
+/** The settings file is one of them where it holds a password. */
+function secretsOf({ redis_url = '', redis, tokens }: Config, env: Environment): string[] {
+  const { tls, password_file, sentinel } = redis;
+  const settings = !env.REDIS_URL && redis_url.includes('@') ? env.CALLGATE_CONFIG : undefined;
+  const files = [settings, tokens.signing_keys, tls.key, password_file, sentinel.password_file];
+  return files.filter((path) => path !== undefined);
 }
 
 /**
  * The Redis that the processes share, for commands that need nothing else.
  * @throws {ConfigError} when none is set, or with every mistake that was found.
  */
-export function loadRedisUrl(env: Environment = process.env): string {
-  const { redis_url } = readConfig(env, false);
-  if (redis_url !== undefined) return redis_url;
+export function loadRedis(env: Environment = process.env): RedisSettings & { redis_url: string } {
+  const { redis_url, redis } = readConfig(env, false);
+  const mistakes = redisContradictions({ redis_url, redis });
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  if (redis_url !== undefined) return { redis_url, redis };
   throw new ConfigError([`REDIS_URL must be ${REDIS_URL_FORMS} (or \`redis_url\` in the file of CALLGATE_CONFIG)`]);
 }
+
+/** The API key of the commands that mint; undefined when none is set. */
+export const loadApiKey = (env: Environment = process.env): string | undefined => env.CALLGATE_API_KEY || undefined;
 
 function readConfig(env: Environment, demo: boolean): Config {
   const { settings, mistakes } = fromFile(env.CALLGATE_CONFIG);
@@ -125,8 +148,8 @@ function override(settings: unknown, env: Environment): string[] {
 }
 
 /** What is wrong although every setting by itself is right. */
-function contradictions({ http, redis_url, tenants, tokens }: Config, demo: boolean): string[] {
-  const mistakes: string[] = [];
+function contradictions({ http, redis_url, redis, tenants, tokens }: Config, demo: boolean): string[] {
+  const mistakes = redisContradictions({ redis_url, redis });
   if (demo && !isLoopback(http.host)) {
     mistakes.push(
       `HOST must be a loopback address in the demo, where anyone who reaches the page may mint; to listen on another, name your own tenants with CALLGATE_TENANTS`,
@@ -156,6 +179,26 @@ function contradictions({ http, redis_url, tenants, tokens }: Config, demo: bool
     mistakes.push(
       'HOST must be an address where processes share a port (`http.reuse_port`): localhost may be two, of which a stop leaves one late',
     );
+  }
+  return mistakes;
+}
+
+type RedisSettings = { redis_url?: string | undefined; redis: Config['redis'] };
+
+function redisContradictions({ redis_url = '', redis: { tls, password_file, sentinel } }: RedisSettings): string[] {
+  const mistakes: string[] = [];
+  const isSet = (settings: object) => Object.values(settings).some((value) => value !== undefined);
+  if (isSet(tls) && !redis_url.startsWith('rediss')) {
+    mistakes.push('redis.tls needs a REDIS_URL of TLS: rediss://, rediss+sentinel:// or rediss+cluster://');
+  }
+  if ((tls.cert === undefined) !== (tls.key === undefined)) {
+    mistakes.push('redis.tls.cert and redis.tls.key belong together');
+  }
+  if (isSet(sentinel) && !/^rediss?\+sentinel:/.test(redis_url)) {
+    mistakes.push('redis.sentinel needs a REDIS_URL of Sentinels: redis+sentinel:// or rediss+sentinel://');
+  }
+  if (password_file !== undefined && redis_url === '') {
+    mistakes.push('redis.password_file needs a REDIS_URL');
   }
   return mistakes;
 }

@@ -26,6 +26,7 @@ import { newTokenId } from './tokens/ids.ts';
 import { Issuers } from './tokens/issuers/issuers.ts';
 import { ephemeralSigningKeys, loadSigningKeys, publicKeySet } from './tokens/keys.ts';
 import { MemoryTokenStore } from './tokens/memory-store.ts';
+import { type RedisSource, readRedisAccess } from './tokens/redis/access.ts';
 import { RedisTokenStore } from './tokens/redis-store.ts';
 import { createSigner } from './tokens/signer.ts';
 import type { TokenStore } from './tokens/store.ts';
@@ -82,12 +83,13 @@ async function assemble(
   owned: AsyncDisposableStack,
 ): Promise<RunningServer> {
   const demoKey = demo ? createApiKey('demo') : undefined;
-  const directory = openDirectory(config, log, demoKey?.sha256);
+  const redis = config.redis_url === undefined ? undefined : readRedisAccess(config.redis_url, config.redis);
+  const directory = openDirectory(config, redis, log, demoKey?.sha256);
   owned.defer(() => directory.close());
   const keys = await openKeys(config, log);
   const audit = new Audit({
     log,
-    redisUrl: config.redis_url,
+    redis,
     maxLength: config.audit.stream_max_length,
     onDropped: () => metrics.auditDropped(),
   });
@@ -97,7 +99,7 @@ async function assemble(
       ? undefined
       : await TraceFile.open(config.trace, { log, onDropped: (lines) => metrics.traceDropped(lines) });
   owned.defer(() => trace?.close());
-  const store = openStore(config, log);
+  const store = openStore(config, redis, log);
   owned.defer(() => store.close());
   const finisher = new Finisher(store, log);
   owned.defer(async () => {
@@ -258,8 +260,8 @@ function newTokenIdFor(store: TokenStore, family?: string): string {
   return id;
 }
 
-function openStore(config: Config, log: Logger): TokenStore {
-  if (config.redis_url) return new RedisTokenStore(config.redis_url, { log, fences: config.issuers.length > 0 });
+function openStore(config: Config, redis: RedisSource | undefined, log: Logger): TokenStore {
+  if (redis) return new RedisTokenStore(redis, { log, fences: config.issuers.length > 0 });
   log.info('no Redis is configured: tokens are kept in memory, for this process alone');
   return new MemoryTokenStore();
 }

@@ -38,7 +38,7 @@ export class BenchServer implements AsyncDisposable {
     const port = await freePort(1);
     await tenants.write('live');
     await writeFile(join(folder, 'callgate.yaml'), configFor(redisUrl, port, processes > 1));
-    await writeFile(join(folder, 'keys.json'), JSON.stringify(await createKeySet('EdDSA')));
+    await writeFile(join(folder, 'keys.json'), JSON.stringify(await createKeySet('EdDSA')), { mode: 0o600 });
     const env = {
       ...process.env,
       CALLGATE_CONFIG: join(folder, 'callgate.yaml'),

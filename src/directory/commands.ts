@@ -1,4 +1,5 @@
 import { CallgateError } from '../errors.ts';
+import type { RedisSource } from '../tokens/redis/access.ts';
 import { diffTenants } from './diff.ts';
 import { type Publication, PublishedDirectory } from './published.ts';
 import { parseTenants, readTenants } from './tenants.ts';
@@ -11,9 +12,9 @@ export interface Outcome {
 }
 
 /** `callgate directory apply`: publishes the file when all of it is right. @throws {ConfigError} with every mistake */
-export async function applyDirectory(url: string, path: string): Promise<Outcome> {
+export async function applyDirectory(redis: RedisSource, path: string): Promise<Outcome> {
   const { text, tenants } = readTenants(path);
-  return withPublished(url, async (published) => {
+  return withPublished(redis, async (published) => {
     const changes = changesTo(tenants, await published.read());
     const version = await published.publish(text);
     return { lines: [...changes, `published as version ${version}`], status: 0 };
@@ -21,17 +22,17 @@ export async function applyDirectory(url: string, path: string): Promise<Outcome
 }
 
 /** `callgate directory diff`: what applying the file would change. @throws {ConfigError} with every mistake of the file */
-export async function diffDirectory(url: string, path: string): Promise<Outcome> {
+export async function diffDirectory(redis: RedisSource, path: string): Promise<Outcome> {
   const { tenants } = readTenants(path);
-  return withPublished(url, async (published) => {
+  return withPublished(redis, async (published) => {
     const lines = changesTo(tenants, await published.read());
     return { lines, status: lines.length > 0 ? 1 : 0 };
   });
 }
 
 /** `callgate directory show`: the published file as it was applied, under a comment that names the version. */
-export function showDirectory(url: string): Promise<Outcome> {
-  return withPublished(url, async (published) => {
+export function showDirectory(redis: RedisSource): Promise<Outcome> {
+  return withPublished(redis, async (published) => {
     const found = await published.read();
     if (found === undefined) return { lines: ['# nothing is published'], status: 1 };
     const head = `# version ${found.version}, applied ${found.appliedAt.toISOString()}`;
@@ -52,8 +53,8 @@ function changesTo(tenants: Tenants, published: Publication | undefined): string
   }
 }
 
-async function withPublished<T>(url: string, work: (published: PublishedDirectory) => Promise<T>): Promise<T> {
-  const published = new PublishedDirectory(url, { warn: () => undefined });
+async function withPublished<T>(redis: RedisSource, work: (published: PublishedDirectory) => Promise<T>): Promise<T> {
+  const published = new PublishedDirectory(redis, { warn: () => undefined });
   try {
     return await work(published);
   } catch (error) {

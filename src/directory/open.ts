@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts';
+import type { RedisSource } from '../tokens/redis/access.ts';
 import type { Directory } from './directory.ts';
 import { FileDirectory } from './file-directory.ts';
 import type { DirectoryLog, LiveDirectory } from './live.ts';
@@ -11,12 +12,13 @@ import { withApiKey } from './tenants.ts';
  * @throws {ConfigError} when the file cannot be used
  */
 export function openDirectory(
-  { tenants, redis_url }: Config,
+  { tenants }: Config,
+  redis: RedisSource | undefined,
   log: DirectoryLog,
   demoKeySha256: string | undefined,
 ): LiveDirectory {
-  if (tenants === undefined) return new RedisDirectory(redis_url ?? '', log);
-  if (redis_url !== undefined) log.info({}, 'the tenants file is in force here; what is published to the Redis is not');
+  if (tenants === undefined) return new RedisDirectory(redis ?? '', log);
+  if (redis !== undefined) log.info({}, 'the tenants file is in force here; what is published to the Redis is not');
   return new FileDirectory(tenants, log, (directory) => withDemoKey(directory, demoKeySha256));
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { RedisSource } from '../tokens/redis/access.ts';
 import { RedisCaller } from '../tokens/redis/caller.ts';
 import { createRedis, type RedisClient, type StoreLog } from '../tokens/redis/connection.ts';
 import { MAX_BYTES } from '../yaml-file.ts';
@@ -37,8 +38,8 @@ export class PublishedDirectory {
   readonly #caller: RedisCaller;
 
   /** @throws TypeError when the URL is of no accepted form */
-  constructor(url: string, log: StoreLog) {
-    const client = createRedis(url, log);
+  constructor(redis: RedisSource, log: StoreLog) {
+    const client = createRedis(redis, log);
     client.defineCommand('callgatePublish', { numberOfKeys: 1, lua: PUBLISH });
     this.#client = client as RedisClient & Steps;
     this.#caller = new RedisCaller(client);
@@ -73,9 +74,9 @@ export class PublishedDirectory {
 }
 
 /** Calls `look` on every announcement, and whenever one may have been missed. Returns what ends it. */
-export function listen(url: string, look: () => void): () => void {
+export function listen(redis: RedisSource, look: () => void): () => void {
   // The connection beside it tells of outages.
-  const client = createRedis(url, { warn: () => undefined });
+  const client = createRedis(redis, { warn: () => undefined });
   client.on('message', look);
   client.on('ready', () => {
     // Where the channel may not be heard, the looks at intervals are enough.

@@ -1,3 +1,4 @@
+import type { RedisSource } from '../tokens/redis/access.ts';
 import { Trouble } from '../trouble.ts';
 import { ConfigError, MAX_BYTES } from '../yaml-file.ts';
 import { readAside } from './aside.ts';
@@ -14,7 +15,7 @@ const NOTHING = 'nothing';
 
 /** The directory that `callgate directory apply` published to the Redis of the tokens. Owns its connections. */
 export class RedisDirectory implements LiveDirectory {
-  readonly #url: string;
+  readonly #redis: RedisSource;
   readonly #log: DirectoryLog;
   readonly #published: PublishedDirectory;
   readonly #current: CurrentDirectory;
@@ -26,10 +27,10 @@ export class RedisDirectory implements LiveDirectory {
   readonly #look = oneAtATime(() => this.#lookOnce());
   #closed = false;
 
-  constructor(url: string, log: DirectoryLog) {
-    this.#url = url;
+  constructor(redis: RedisSource, log: DirectoryLog) {
+    this.#redis = redis;
     this.#log = log;
-    this.#published = new PublishedDirectory(url, log);
+    this.#published = new PublishedDirectory(redis, log);
     this.#current = new CurrentDirectory(log);
     this.#trouble = new Trouble(log, 'the published directory can be read again');
   }
@@ -44,7 +45,7 @@ export class RedisDirectory implements LiveDirectory {
 
   async follow(onLoad: (outcome: LoadOutcome) => void): Promise<void> {
     this.#current.onLoad = onLoad;
-    this.#stopListening = listen(this.#url, () => void this.#look());
+    this.#stopListening = listen(this.#redis, () => void this.#look());
     this.#timer = setInterval(() => void this.#look(), LOOK_MS);
     await this.#look();
   }

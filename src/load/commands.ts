@@ -55,9 +55,12 @@ function addCommonOptions(command: Command): void {
   command
     .option('--url <url>', 'address of callgate; give several to spread over them', parseUrl)
     .addOption(
-      new Option('--api-key-file <path>', 'file that holds the API key that mints the tokens').conflicts('apiKey'),
+      new Option(
+        '--api-key-file <path>',
+        'file that holds the API key that mints the tokens; default: the variable CALLGATE_API_KEY',
+      ).conflicts('apiKey'),
     )
-    .option('--api-key <key>', 'the key itself')
+    .option('--api-key <key>', 'the key itself; others on this machine see it while the command starts')
     .option('--race <k>', 'each token is presented by so many clients at once; exactly one may win', parseContenders, 1)
     .option('--reuse', 'each token is presented again after its session; it must be refused')
     .option('--churn <p>', "probability that a session's socket is killed once, and resumed", parseProbability, 0)
@@ -77,7 +80,9 @@ function addCommonOptions(command: Command): void {
 /** Whoever gave an API key in a wrong place is told the right one. */
 function withHint(error: string): string {
   const text = withoutApiKeys(error);
-  return text === error ? error : `${text.replace(/\.?\n$/, '.')} An API key goes to --api-key-file or --api-key.\n`;
+  return text === error
+    ? error
+    : `${text.replace(/\.?\n$/, '.')} An API key goes to --api-key-file or CALLGATE_API_KEY.\n`;
 }
 
 async function start(command: Command, work: () => Promise<number>): Promise<void> {

@@ -1,7 +1,10 @@
 import { randomInt } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { loadApiKey } from '../config.ts';
 import { isApiKey } from '../mint/api-keys.ts';
+import { exposedSecrets } from '../secret-files.ts';
+import { readTextFile } from '../text-file.ts';
 import type { Media } from './plan.ts';
 import { planLoad } from './plan-load.ts';
 import { passMs, planReplay } from './plan-replay.ts';
@@ -11,6 +14,8 @@ import type { Threshold } from './thresholds.ts';
 import { describe } from './trace/describe.ts';
 import { readSessions } from './trace/read.ts';
 import { UsageError } from './usage-error.ts';
+
+const MAX_KEY_FILE_BYTES = 4096;
 
 interface CommonOptions {
   url?: string[];
@@ -129,17 +134,22 @@ async function keepTrace(file: string, { json, html }: CommonOptions): Promise<v
   }
 }
 
-/** A file keeps the key out of the list of processes. */
+/** A file or a variable keeps the key out of the list of processes. */
 async function apiKeyOf({ apiKey, apiKeyFile }: CommonOptions): Promise<string> {
-  if (apiKey === undefined && apiKeyFile === undefined)
-    throw new UsageError('the API key is missing: --api-key or --api-key-file');
-  const key = apiKey ?? (await readKey(apiKeyFile!)).trim();
+  if (apiKey !== undefined) {
+    console.error('warning: --api-key shows the key to others on this machine; use CALLGATE_API_KEY or --api-key-file');
+  }
+  const text = apiKey ?? (apiKeyFile === undefined ? loadApiKey() : await readKey(apiKeyFile));
+  if (text === undefined)
+    throw new UsageError('the API key is missing: --api-key-file, or the variable CALLGATE_API_KEY');
+  const key = text.trim();
   if (!isApiKey(key)) throw new UsageError('the API key is not of the form cgk_<key id>_<secret>');
   return key;
 }
 
-function readKey(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`${path} cannot be read (${error.code})`);
+async function readKey(path: string): Promise<string> {
+  for (const sentence of await exposedSecrets([path])) console.error(`warning: ${sentence}`);
+  return readTextFile(path, { maxBytes: MAX_KEY_FILE_BYTES }).catch((error) => {
+    throw new UsageError((error as Error).message);
   });
 }

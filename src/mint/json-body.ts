@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { CallgateError } from '../errors.ts';
+import { isUtf16, withoutMark } from '../text-file.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -33,10 +34,11 @@ export function takeJsonBodies(app: FastifyInstance): void {
   });
 }
 
-/** Strict JSON: UTF-8, every key once (RFC 8259 section 4 leaves duplicates open), no reserved names. */
+/** Strict JSON: UTF-8 with or without a byte order mark, every key once (RFC 8259 section 4 leaves duplicates open), no reserved names. */
 export function parseJson(body: Buffer): unknown {
+  if (isUtf16(body)) throw malformed('the body is UTF-16; send it as UTF-8');
   if (!isUtf8(body)) throw malformed('the body is not UTF-8');
-  const text = body.toString();
+  const text = withoutMark(body.toString());
   let keys = 0;
   let value: unknown;
   try {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RedisSource } from '../tokens/redis/access.ts';
 import { createRedis, type RedisClient, reasonOf, type StoreLog } from '../tokens/redis/connection.ts';
 import { Trouble } from '../trouble.ts';
 
@@ -47,11 +48,11 @@ export class AuditStream {
   #empty: (() => void) | undefined;
   #closed = false;
 
-  constructor(url: string, { log, maxLength, onDropped }: AuditStreamOptions) {
+  constructor(redis: RedisSource, { log, maxLength, onDropped }: AuditStreamOptions) {
     this.#trouble = new Trouble(log, 'audit events are written again');
     this.#maxLength = maxLength;
     this.#onDropped = onDropped;
-    this.#client = createRedis(url, {
+    this.#client = createRedis(redis, {
       warn: (fields) => log.warn(fields, 'the audit stream cannot be reached; events wait'),
     });
     this.#client.on('ready', () => this.#flush());

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { HttpErrorCode } from '../errors.ts';
 import type { CallErrorCode, EndReason } from '../protocol/codes.ts';
+import type { RedisSource } from '../tokens/redis/access.ts';
 import { AuditStream } from './audit-stream.ts';
 
 /**
@@ -38,7 +39,7 @@ export interface Asker {
 export interface AuditOptions {
   log: Logger;
   /** Where the stream is; without it the log is all there is. */
-  redisUrl?: string | undefined;
+  redis?: RedisSource | undefined;
   maxLength: number;
   /** Called for each event that the stream will never hold. */
   onDropped(): void;
@@ -49,9 +50,9 @@ export class Audit {
   readonly #log: Logger;
   readonly #stream: AuditStream | undefined;
 
-  constructor({ log, redisUrl, maxLength, onDropped }: AuditOptions) {
+  constructor({ log, redis, maxLength, onDropped }: AuditOptions) {
     this.#log = log.child({ audit: true });
-    if (redisUrl !== undefined) this.#stream = new AuditStream(redisUrl, { log, maxLength, onDropped });
+    if (redis !== undefined) this.#stream = new AuditStream(redis, { log, maxLength, onDropped });
   }
 
   readonly record = (event: AuditEvent): void => {

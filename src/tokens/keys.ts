@@ -1,5 +1,4 @@
 import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import {
   CompactSign,
   type CryptoKey,
@@ -10,6 +9,7 @@ import {
   importJWK,
   type JWK,
 } from 'jose';
+import { readTextFile, TextFileError } from '../text-file.ts';
 import type { TokenAlgorithm } from './claims.ts';
 
 export interface VerificationKey {
@@ -31,6 +31,7 @@ export class KeySetError extends Error {
   override readonly name = 'KeySetError';
 }
 
+const MAX_FILE_BYTES = 64 * 1024;
 const MAX_KEYS = 16;
 const MAX_PUBLISHED_KEYS = 64;
 const MAX_KID_LENGTH = 256;
@@ -42,10 +43,12 @@ const MEMBER = /^[A-Za-z0-9_-]{43}$/;
  * @throws KeySetError when the file cannot be read or holds anything but distinct Ed25519 and P-256 keys
  */
 export async function loadSigningKeys(path: string): Promise<SigningKeys> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new KeySetError(`the signing keys cannot be read from ${path}: ${error.code}`);
-  });
-  return importSigningKeys(parse(text));
+  try {
+    return await importSigningKeys(parse(await readTextFile(path, { maxBytes: MAX_FILE_BYTES })));
+  } catch (error) {
+    if (error instanceof TextFileError) throw new KeySetError(error.message);
+    throw error instanceof KeySetError ? new KeySetError(`${path}: ${error.message}`) : error;
+  }
 }
 
 // JSON.parse quotes its input in the error, which would be key material here.

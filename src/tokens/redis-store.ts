@@ -3,6 +3,7 @@ import { CallgateError } from '../errors.ts';
 import { onceIssued, refusalOfBirth } from './births.ts';
 import { parseTokenId } from './claims.ts';
 import { refusalOf, type StoredToken, toRecord } from './record.ts';
+import type { RedisSource } from './redis/access.ts';
 import { BIRTH_SCRIPTS, type BirthSteps, birthArgs } from './redis/birth-scripts.ts';
 import { RedisCaller } from './redis/caller.ts';
 import { createRedis, type RedisClient, type StoreLog } from './redis/connection.ts';
@@ -70,10 +71,10 @@ export class RedisTokenStore implements TokenStore {
 
   /** @throws TypeError when the URL is of no accepted form; an absent server is only told */
   constructor(
-    url: string,
+    redis: RedisSource,
     { log, leaseMs = LEASE_MS, retentionMs = RETENTION_MS, fences = false, tickMs = TICK_MS }: RedisStoreOptions,
   ) {
-    const client = createRedis(url, { warn: (fields) => this.#shards.lost(fields) });
+    const client = createRedis(redis, { warn: (fields) => this.#shards.lost(fields) });
     this.#client = client;
     this.#steps = defineSteps(client);
     this.#caller = new RedisCaller(client, {

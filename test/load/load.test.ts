@@ -1,4 +1,5 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -141,6 +142,31 @@ describe('callgate load', () => {
   });
 });
 
+it('an API key may be in a variable; as an argument or in an open file it is used and warned about', async () => {
+  const file = join(tmpdir(), `callgate-open-${process.pid}.key`);
+  await writeFile(file, `\uFEFF${server.apiKey}\r\n`, { mode: 0o644 });
+  const run = async (args: string[], env: Record<string, string> = {}) => {
+    const child = spawnSync(
+      process.execPath,
+      ['src/cli.ts', 'load', '--url', 'http://127.0.0.1:1', ...args, ...SHORT],
+      {
+        env: { PATH: process.env.PATH, ...env },
+        encoding: 'utf8',
+      },
+    );
+    expect(child.stderr).toMatch(/cannot be reached|reached/);
+    return child.stderr;
+  };
+  expect(await run([], { CALLGATE_API_KEY: server.apiKey })).not.toContain('warning');
+  expect(await run(['--api-key', server.apiKey])).toContain('warning: --api-key shows the key to others');
+  expect(await run(['--api-key-file', file])).toContain(
+    `warning: others on this machine can read ${file}: chmod o-rwx`,
+  );
+  await chmod(file, 0o640);
+  expect(await run(['--api-key-file', file])).not.toContain('warning');
+  await rm(file);
+});
+
 describe('an API key in a wrong place is not shown, but where it belongs,', () => {
   const KEY = 'cgk_demo_secret';
   it.each<[string, string[], RegExp]>([
@@ -154,7 +180,7 @@ describe('an API key in a wrong place is not shown, but where it belongs,', () =
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(sentence);
     expect(stderr).not.toContain('secret');
-    expect(stderr).toMatch(/^error: [^\n]+\. An API key goes to --api-key-file or --api-key\.\n$/);
+    expect(stderr).toMatch(/^error: [^\n]+\. An API key goes to --api-key-file or CALLGATE_API_KEY\.\n$/);
   });
 });
 

@@ -18,6 +18,15 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
+interface SentinelOptions {
+  /** Where the Sentinel finds the master. */
+  port?: number;
+  /** More lines of its configuration. */
+  settings?: string[];
+  /** Whether the master has any, which are waited for. */
+  replicas?: boolean;
+}
+
 /** A real redis-server on a free port of loopback, with a directory of its own that goes away with it. */
 export class TestRedis {
   readonly port: number;
@@ -49,18 +58,24 @@ export class TestRedis {
   }
 
   /** A Sentinel on its own that watches `master` under a name and fails over within about a second. */
-  static async startSentinel(master: TestRedis, name: string): Promise<TestRedis> {
+  static async startSentinel(
+    master: TestRedis,
+    name: string,
+    { port = master.port, settings = [], replicas = true }: SentinelOptions = {},
+  ): Promise<TestRedis> {
     const dir = await mkdtemp(join(tmpdir(), 'callgate-sentinel-'));
     const config = join(dir, 'sentinel.conf');
     await writeFile(
       config,
       [
-        `sentinel monitor ${name} 127.0.0.1 ${master.port} 1`,
+        ...settings,
+        `sentinel monitor ${name} 127.0.0.1 ${port} 1`,
         `sentinel down-after-milliseconds ${name} 500`,
         `sentinel failover-timeout ${name} 5000`,
       ].join('\n'),
     );
     const sentinel = await TestRedis.#boot(new TestRedis(await freePort(CLUSTER_BUS), dir, [config, '--sentinel']));
+    if (!replicas) return sentinel;
     // One that has not heard from a replica yet has nobody to promote, and tries again only seconds later.
     await sentinel.#until(async () => /master-link-status\s+ok/.test(await sentinel.cli('SENTINEL', 'replicas', name)));
     return sentinel;

@@ -55,7 +55,7 @@ export class TestServer {
     const { endpoints = ENDPOINTS, flowState, webrtc } = options;
     const keysFile = options.like?.keysFile ?? join(folder, 'keys.json');
     const tenants = join(folder, 'tenants.yaml');
-    if (!options.like) await writeFile(keysFile, JSON.stringify(await createKeySet('EdDSA')));
+    if (!options.like) await writeFile(keysFile, JSON.stringify(await createKeySet('EdDSA')), { mode: 0o600 });
     await writeFile(tenants, tenantsFile({ endpoints, sha256: hash('sha256', key, 'hex'), flowState, webrtc }));
     const env = {
       PORT: '0',

@@ -97,6 +97,27 @@ describe('a file of signing keys', () => {
     expect((await loadSigningKeys(path)).signing.alg).toBe('EdDSA');
   });
 
+  test('may have been saved with a byte order mark, and as UTF-16 is told so by its name', async () => {
+    const path = join(dir, 'edited.json');
+    const text = `\uFEFF${JSON.stringify(await createKeySet('EdDSA'))}`;
+    await writeFile(path, text);
+    expect((await loadSigningKeys(path)).signing.alg).toBe('EdDSA');
+    await writeFile(path, Buffer.from(text, 'utf16le'));
+    await expect(loadSigningKeys(path)).rejects.toThrow(new KeySetError(`${path}: is UTF-16; save it as UTF-8`));
+  });
+
+  test('that holds something else is named', async () => {
+    const path = join(dir, 'other.json');
+    for (const [text, what] of [
+      ['keys: []', 'the signing keys are not JSON'],
+      ['{"keys":[]}', 'the signing keys are not a JWK set'],
+      [JSON.stringify({ keys: [{ ...eddsa, use: 'enc' }] }), 'key 1: its use'],
+    ] as const) {
+      await writeFile(path, text);
+      await expect(loadSigningKeys(path)).rejects.toThrow(`${path}: ${what}`);
+    }
+  });
+
   test('that is broken or missing is told without a word of it', async () => {
     const path = join(dir, 'broken.json');
     await writeFile(path, JSON.stringify({ keys: [eddsa] }).slice(0, -3));

@@ -2,15 +2,16 @@ import { expect, test } from 'vitest';
 import { parseRedisUrl } from '../../src/tokens/redis/url.ts';
 
 test.each([
-  ['redis://localhost', { kind: 'single', tls: false, host: 'localhost', port: 6379, db: 0 }],
-  ['redis://127.0.0.1:7000/3', { kind: 'single', tls: false, host: '127.0.0.1', port: 7000, db: 3 }],
+  ['redis://localhost', { tls: false, kind: 'single', host: 'localhost', port: 6379, db: 0 }],
+  ['redis://127.0.0.1:7000/3', { tls: false, kind: 'single', host: '127.0.0.1', port: 7000, db: 3 }],
   ['rediss://cache.example/', { kind: 'single', tls: true, host: 'cache.example', port: 6379, db: 0 }],
-  ['redis://[::1]:6380', { kind: 'single', tls: false, host: '::1', port: 6380, db: 0 }],
-  ['redis://:p%40ss@h', { kind: 'single', tls: false, host: 'h', port: 6379, db: 0, password: 'p@ss' }],
+  ['redis://[::1]:6380', { tls: false, kind: 'single', host: '::1', port: 6380, db: 0 }],
+  ['redis://:p%40ss@h', { tls: false, kind: 'single', host: 'h', port: 6379, db: 0, password: 'p@ss' }],
   [
     'redis+sentinel://gate:pw@a:26379,b/main/2',
     {
       kind: 'sentinel',
+      tls: false,
       nodes: [
         { host: 'a', port: 26_379 },
         { host: 'b', port: 26_379 },
@@ -25,12 +26,18 @@ test.each([
     'redis+cluster://a:7000,b',
     {
       kind: 'cluster',
+      tls: false,
       nodes: [
         { host: 'a', port: 7000 },
         { host: 'b', port: 6379 },
       ],
     },
   ],
+  [
+    'rediss+sentinel://a/main',
+    { kind: 'sentinel', tls: true, nodes: [{ host: 'a', port: 26_379 }], master: 'main', db: 0 },
+  ],
+  ['rediss+cluster://a', { kind: 'cluster', tls: true, nodes: [{ host: 'a', port: 6379 }] }],
 ])('%s is understood', (url, target) => {
   expect(parseRedisUrl(url)).toEqual(target);
 });

@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { isUtf16 } from '../../text-file.ts';
 import type { Arrival } from '../plan.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -54,8 +55,16 @@ export async function eachLine(path: string, mistakes: Mistakes, take: (line: st
 
 async function* pieces(path: string): AsyncGenerator<string> {
   try {
-    for await (const chunk of createReadStream(path, 'utf8')) yield chunk as string;
+    const decoder = new TextDecoder();
+    let isFirst = true;
+    for await (const chunk of createReadStream(path)) {
+      if (isFirst && isUtf16(chunk as Buffer)) throw new UsageError(`${path} is UTF-16; save it as UTF-8`);
+      isFirst = false;
+      yield decoder.decode(chunk as Buffer, { stream: true });
+    }
+    yield decoder.decode();
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     throw new UsageError(`${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
 }

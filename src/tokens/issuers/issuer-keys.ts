@@ -14,6 +14,8 @@ export interface IssuerLog {
 
 export interface IssuerKeysOptions {
   iss: string;
+  /** Where the set is read from, for the log. */
+  from: string;
   /** Gets the JWK set; ends early when the signal says so. */
   load: (signal: AbortSignal) => Promise<unknown>;
   /** Known keys are used while a set older than this is renewed. */
@@ -90,7 +92,7 @@ export class IssuerKeys {
   }
 
   async #attempt(startedAt: number): Promise<void> {
-    const { iss, load, log } = this.#options;
+    const { iss, from, load, log } = this.#options;
     try {
       this.#keys = await importPublishedKeys(await load(this.#closing.signal));
       this.#loadedAt = startedAt;
@@ -100,7 +102,7 @@ export class IssuerKeys {
       if (this.#closing.signal.aborted) return;
       this.#failing = true;
       log.warn(
-        { iss, reason: reasonOf(error) },
+        { iss, from, reason: reasonOf(error) },
         'the keys of an issuer cannot be read; trying again when they are needed',
       );
     }

@@ -48,10 +48,15 @@ export class Issuers {
   }
 }
 
-const keysOf = ({ iss, jwks_url, jwks_file }: IssuerConfig, log: IssuerLog): IssuerKeys =>
-  jwks_url === undefined
-    ? new IssuerKeys({ iss, log, refreshMs: REFRESH_FILE_MS, load: () => readJwksFile(jwks_file ?? '') })
-    : new IssuerKeys({ iss, log, refreshMs: REFRESH_URL_MS, load: (signal) => fetchJwks(jwks_url, signal) });
+function keysOf({ iss, jwks_url, jwks_file = '' }: IssuerConfig, log: IssuerLog): IssuerKeys {
+  if (jwks_url === undefined) {
+    const load = () => readJwksFile(jwks_file);
+    return new IssuerKeys({ iss, from: jwks_file, log, refreshMs: REFRESH_FILE_MS, load });
+  }
+  const { origin, pathname } = new URL(jwks_url);
+  const load = (signal: AbortSignal) => fetchJwks(jwks_url, signal);
+  return new IssuerKeys({ iss, from: origin + pathname, log, refreshMs: REFRESH_URL_MS, load });
+}
 
 /** What a token claims as its issuer, unverified; empty for what is no token. */
 function issuerOf(token: string): string {

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { decodeText, readTextFile } from '../../text-file.ts';
 
 const MAX_BYTES = 64 * 1024;
 const TIMEOUT_MS = 3000;
@@ -17,17 +17,16 @@ export async function fetchJwks(url: string, signal: AbortSignal): Promise<unkno
     await response.body?.cancel();
     throw new Error(`the answer has status ${response.status}`);
   }
-  return parse(await bounded(response));
+  return parse(decodeText(await bounded(response), 'the answer'), 'it');
 }
 
-/** Reads a JWK set from a file, of at most 64 KiB; see {@link fetchJwks}. */
+/** Reads a JWK set from a file, of at most 64 KiB, which messages name; see {@link fetchJwks}. */
 export async function readJwksFile(path: string): Promise<unknown> {
-  if ((await stat(path)).size > MAX_BYTES) throw tooLarge();
-  return parse(await readFile(path));
+  return parse(await readTextFile(path, { maxBytes: MAX_BYTES }), path);
 }
 
 // Counted while it arrives, and after decompression: neither the header nor the peer is believed.
-async function bounded({ body }: Response): Promise<Uint8Array> {
+async function bounded({ body }: Response): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body ?? []) {
@@ -38,11 +37,11 @@ async function bounded({ body }: Response): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-function parse(bytes: Uint8Array): unknown {
+function parse(text: string, name: string): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return JSON.parse(text);
   } catch {
-    throw new Error('it is not JSON');
+    throw new Error(`${name} is not JSON`);
   }
 }
 

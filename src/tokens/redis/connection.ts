@@ -1,5 +1,6 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { joinWrites } from '../../join-writes.ts';
+import type { RedisAccess, RedisSource } from './access.ts';
 import { type HostPort, parseRedisUrl, type RedisTarget } from './url.ts';
 
 export type RedisClient = Redis | Cluster;
@@ -9,7 +10,8 @@ export interface StoreLog {
   warn(fields: object, message: string): void;
 }
 
-type Credentials = Pick<RedisTarget, 'username' | 'password'>;
+/** User, password and TLS of the nodes. */
+type Entry = Pick<RedisOptions, 'username' | 'password' | 'tls'>;
 
 type SingleOptions = Omit<RedisOptions, 'replyMapping'>;
 
@@ -37,14 +39,16 @@ const COMMON = {
  * emits an unhandled `error`.
  * @throws TypeError when the URL is of no accepted form
  */
-export function createRedis(url: string, log: StoreLog): RedisClient {
-  const target = parseRedisUrl(url);
-  const { username, password } = target;
-  const auth = { ...(username && { username }), ...(password && { password }) };
+export function createRedis(source: RedisSource, log: StoreLog): RedisClient {
+  const access = typeof source === 'string' ? { url: source } : source;
+  const target = parseRedisUrl(access.url);
+  const { username, password = access.password } = target;
+  const tls = target.tls && { tls: access.tls ?? {} };
+  const entry = { ...(username && { username }), ...(password && { password }), ...tls };
   const client =
     target.kind === 'cluster'
-      ? clusterOf(target.nodes, auth)
-      : withJoinedWrites(comeBack(new Redis(singleOf(target, auth))));
+      ? clusterOf(target.nodes, entry)
+      : withJoinedWrites(comeBack(new Redis(singleOf(target, entry, access.sentinel))));
   // Told once an outage, not once a reconnect. Only a code is told: some servers repeat their input in an error.
   let told = false;
   client.on('error', (error: Error) => {
@@ -84,22 +88,29 @@ function withJoinedWrites(client: Redis): Redis {
   return client;
 }
 
-function singleOf(target: Exclude<RedisTarget, { kind: 'cluster' }>, auth: Credentials): SingleOptions {
+function singleOf(
+  target: Exclude<RedisTarget, { kind: 'cluster' }>,
+  entry: Entry,
+  sentinel: RedisAccess['sentinel'] = {},
+): SingleOptions {
   const options: SingleOptions = {
     ...COMMON,
-    ...auth,
+    ...entry,
     db: target.db,
     enableOfflineQueue: false,
     retryStrategy: reconnectAfter,
     reconnectOnError: leaveReplicas(),
   };
   if (target.kind === 'single') {
-    return { ...options, host: target.host, port: target.port, ...(target.tls && { tls: {} }) };
+    return { ...options, host: target.host, port: target.port };
   }
   return {
     ...options,
     sentinels: target.nodes,
     name: target.master,
+    ...(sentinel.username && { sentinelUsername: sentinel.username }),
+    ...(sentinel.password && { sentinelPassword: sentinel.password }),
+    ...(entry.tls && { sentinelTLS: entry.tls, enableTLSForSentinelMode: true }),
     sentinelCommandTimeout: CONNECT_MS,
     sentinelRetryStrategy: reconnectAfter,
     // Leaves a master that was voted out although its connection still works.
@@ -125,9 +136,9 @@ function leaveReplicas(): (error: Error) => boolean {
 
 // The cluster client repeats commands of its own accord when a connection closes; 0 turns that off, so that an error
 // reply to a command always answers its only execution. The slot map is refreshed by MOVED replies and by the interval.
-function clusterOf(nodes: HostPort[], auth: Credentials): Cluster {
+function clusterOf(nodes: HostPort[], entry: Entry): Cluster {
   return new Cluster(nodes, {
-    redisOptions: { ...COMMON, ...auth },
+    redisOptions: { ...COMMON, ...entry },
     enableOfflineQueue: false,
     clusterRetryStrategy: reconnectAfter,
     retryDelayOnFailover: 0,

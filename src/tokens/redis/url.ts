@@ -1,6 +1,6 @@
 /** Where the store is, read from `REDIS_URL`. */
-export type RedisTarget = { username?: string; password?: string } & (
-  | { kind: 'single'; tls: boolean; host: string; port: number; db: number }
+export type RedisTarget = { username?: string; password?: string; tls: boolean } & (
+  | { kind: 'single'; host: string; port: number; db: number }
   | { kind: 'sentinel'; nodes: HostPort[]; master: string; db: number }
   | { kind: 'cluster'; nodes: HostPort[] }
 );
@@ -10,28 +10,27 @@ export interface HostPort {
   port: number;
 }
 
-const URL_FORM =
-  /^(redis|rediss|redis\+sentinel|redis\+cluster):\/\/(?:([^@/]*)@)?([^@/?#]+)(?:\/([^/]*))?(?:\/(\d+))?$/;
+const URL_FORM = /^(rediss?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/]*)@)?([^@/?#]+)(?:\/([^/]*))?(?:\/(\d+))?$/;
 const NODE_FORM = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/;
 
 /**
- * Reads `redis://` or `rediss://[user:password@]host[:port][/db]`,
+ * Reads `redis://[user:password@]host[:port][/db]`,
  * `redis+sentinel://[user:password@]host[:port],…/<master name>[/db]` and `redis+cluster://[user:password@]host[:port],…`.
- * The credentials are those of the Redis nodes.
+ * `rediss` in place of `redis` means TLS everywhere. The credentials are those of the Redis nodes.
  * @throws TypeError that names the accepted forms and repeats nothing of the URL, which may hold a password
  */
 export function parseRedisUrl(url: string): RedisTarget {
-  const [, scheme, userInfo, hosts = '', path = '', db = '0'] = URL_FORM.exec(url) ?? [];
-  const credentials = userInfo === undefined ? {} : readCredentials(userInfo);
-  if (scheme === 'redis+sentinel') {
+  const [, scheme, kind, userInfo, hosts = '', path = '', db = '0'] = URL_FORM.exec(url) ?? [];
+  const access = { tls: scheme === 'rediss', ...(userInfo !== undefined && readCredentials(userInfo)) };
+  if (kind === 'sentinel') {
     if (!path) refuse();
-    return { kind: 'sentinel', nodes: readNodes(hosts, 26_379), master: path, db: Number(db), ...credentials };
+    return { kind: 'sentinel', nodes: readNodes(hosts, 26_379), master: path, db: Number(db), ...access };
   }
   const nodes = readNodes(hosts, 6379);
-  if (scheme === 'redis+cluster') return path ? refuse() : { kind: 'cluster', nodes, ...credentials };
+  if (kind === 'cluster') return path ? refuse() : { kind: 'cluster', nodes, ...access };
   const [node] = nodes;
   if (!scheme || !node || nodes.length > 1 || !/^\d{0,4}$/.test(path)) refuse();
-  return { kind: 'single', tls: scheme === 'rediss', ...node, db: Number(path), ...credentials };
+  return { kind: 'single', ...node, db: Number(path), ...access };
 }
 
 function readCredentials(userInfo: string): { username?: string; password?: string } {
@@ -58,6 +57,6 @@ function decode(text: string): string {
 
 function refuse(): never {
   throw new TypeError(
-    'the Redis URL is none of redis://host:port/db, rediss://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,…',
+    'the Redis URL is none of redis://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,… (with TLS: rediss)',
   );
 }

@@ -40,7 +40,7 @@ export class Deployment {
       tenants: join(folder, 'tenants.yaml'),
       settings: join(folder, 's.yaml'),
     };
-    await writeFile(files.keys, JSON.stringify(await createKeySet('EdDSA')));
+    await writeFile(files.keys, JSON.stringify(await createKeySet('EdDSA')), { mode: 0o600 });
     await writeFile(files.tenants, tenantsFile({ endpoints, sha256 }));
     // JSON is YAML.
     await writeFile(files.settings, JSON.stringify({ media: { workers: 1 }, ...settings }));

@@ -23,6 +23,7 @@ beforeEach(async () => {
   told = [];
   const tell = (fields: object, message: string) => told.push(`${message} ${JSON.stringify(fields)}`);
   keys = new IssuerKeys({
+    from: 'https://issuer.example/jwks',
     iss: 'https://platform',
     load: (signal) => fetchJwks(server.url, signal),
     refreshMs: 300_000,
