@@ -125,13 +125,14 @@ export class LocalMedia implements MediaPlane {
 
   /** All routers have the same codecs, so that a profile is good for every worker. */
   #profile(router: Router, { target, media }: Endpoint): Profile {
-    const videoCodec = media.videoCodec ?? (target.kind === 'room' ? 'VP8' : undefined);
-    const { simulcast, stereo } = media;
-    const key = `${videoCodec} ${simulcast} ${stereo}`;
+    const toOthers = target.kind === 'room';
+    const { simulcast, stereo, videoCodec = toOthers ? 'VP8' : undefined } = media;
+    const key = `${toOthers} ${videoCodec} ${simulcast} ${stereo}`;
     const known = this.#profiles.get(key);
     if (known !== undefined) return known;
     const { startBitrateKbps } = this.#options;
-    const profile = makeProfile(router.rtpCapabilities, { videoCodec, simulcast, stereo, startBitrateKbps });
+    const options = { toOthers, videoCodec, simulcast, stereo, startBitrateKbps };
+    const profile = makeProfile(router.rtpCapabilities, options);
     this.#profiles.set(key, profile);
     return profile;
   }

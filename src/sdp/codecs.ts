@@ -55,6 +55,8 @@ export interface Profile {
 }
 
 export interface ProfileOptions {
+  /** Others get what the caller sends: it is offered nothing that not every receiver takes. */
+  toOthers: boolean;
   /** The only video codec; all without it. */
   videoCodec?: VideoCodec | undefined;
   simulcast: boolean;
@@ -69,20 +71,26 @@ const RIDS = ['l', 'm', 'h'];
 /** mediasoup writes it itself and no browser knows it. */
 const PACKET_ID = 'urn:mediasoup:params:rtp-hdrext:packet-id';
 
+/**
+ * A sender that has it turns no picture but says how each is to be turned (3GPP TS 26.114 section 7.4.5), and at a receiver
+ * without it, such as Firefox, the picture of a phone lies on its side. All other extensions can be ignored by a receiver.
+ */
+const ORIENTATION = 'urn:3gpp:video-orientation';
+
 export const makeProfile = (
   router: RtpCapabilities,
-  { videoCodec, simulcast, stereo = false, startBitrateKbps }: ProfileOptions,
+  { toOthers, videoCodec, simulcast, stereo = false, startBitrateKbps }: ProfileOptions,
 ): Profile => {
   const audio = codecsOf(router, 'audio', () => true).map((codec) => (stereo ? inStereo(codec) : codec));
-  const offered = codecsOf(router, 'video', (name) => videoCodec === undefined || name === videoCodec);
-  const layered = codecsOf(
-    router,
-    'video',
-    (name) => SIMULCAST_CODECS.has(name) && (videoCodec === undefined || name === videoCodec),
-  );
+  const wanted = (codec: RtpCodecCapability) =>
+    (videoCodec === undefined || codecName(codec) === videoCodec) && !(toOthers && isHigh(codec));
+  const offered = codecsOf(router, 'video', wanted);
+  const layered = codecsOf(router, 'video', (codec) => SIMULCAST_CODECS.has(codecName(codec)) && wanted(codec));
   const rids = simulcast && layered.length > 0 ? RIDS : [];
-  const own = (kind: MediaKind) => extensionsOf(router, kind, ['sendrecv', 'recvonly']);
-  const remote = (kind: MediaKind) => extensionsOf(router, kind, ['sendrecv', 'sendonly']);
+  const extensions = (kind: MediaKind, direction: 'recvonly' | 'sendonly') =>
+    extensionsOf(router, kind, ['sendrecv', direction]).filter(({ uri }) => !toOthers || uri !== ORIENTATION);
+  const own = (kind: MediaKind) => extensions(kind, 'recvonly');
+  const remote = (kind: MediaKind) => extensions(kind, 'sendonly');
   return {
     own: {
       audio: makeFormat('audio', audio, own('audio')),
@@ -105,13 +113,17 @@ export const capabilitiesOf = (
   headerExtensions: headerExtensions.map(({ id, uri }) => ({ kind, uri, preferredId: id })),
 });
 
-/** The codecs of a kind with their RTX, those for which `wanted` says yes to the name. */
+/** H264 in a profile that not every client has; all have constrained baseline. */
+const isHigh = ({ parameters = {} }: RtpCodecCapability): boolean =>
+  String(parameters['profile-level-id']).startsWith('64');
+
+/** The codecs of a kind with their RTX, those for which `wanted` says yes. */
 const codecsOf = (
   { codecs = [] }: RtpCapabilities,
   kind: MediaKind,
-  wanted: (name: string) => boolean,
+  wanted: (codec: RtpCodecCapability) => boolean,
 ): RtpCodecParameters[] => {
-  const media = codecs.filter((codec) => codec.kind === kind && !isRtx(codec) && wanted(codecName(codec)));
+  const media = codecs.filter((codec) => codec.kind === kind && !isRtx(codec) && wanted(codec));
   const payloadTypes = new Set<unknown>(media.map(({ preferredPayloadType }) => preferredPayloadType));
   return codecs
     .filter((codec) => media.includes(codec) || (isRtx(codec) && payloadTypes.has(codec.parameters?.apt)))

@@ -139,6 +139,19 @@ describe('a room', () => {
     await leave(listener);
   });
 
+  it('offers no video orientation, which some receivers lack, with own sections or those of others; an echo does', async () => {
+    const echo = await media.open();
+    expect(echo.call.firstOffer.sdp).toContain('urn:3gpp:video-orientation');
+    echo.call.close();
+    const speaker = await enter('upright');
+    const listener = await enter('upright', { direction: 'recvonly' });
+    void follow(listener);
+    const offers = () => [listener.call.firstOffer, ...listener.events.offers];
+    await listener.events.until(() => offers().some(({ tracks = [] }) => tracks.length === 2));
+    for (const { sdp } of offers()) expect(sdp).not.toContain('video-orientation');
+    await leave(speaker, listener);
+  });
+
   it('takes no more participants than it may, and has room again when one leaves', async () => {
     const endpoint = {
       id: 'full',

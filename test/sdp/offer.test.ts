@@ -1,5 +1,6 @@
 import { parse } from 'sdp-transform';
 import { describe, expect, it } from 'vitest';
+import type { ProfileOptions } from '../../src/sdp/codecs.ts';
 import { writeOffer } from '../../src/sdp/offer.ts';
 import { DECLARATION, ownSections, profileOf, TRANSPORT } from './sdp-fixture.ts';
 
@@ -83,6 +84,25 @@ describe('an offer', () => {
         .media[1]!.fmtp.map(({ config }) => config)
         .join(),
     ).not.toContain('x-google');
+  });
+
+  it('offers nothing whose effect not every receiver has, where others get what the caller sends', () => {
+    const offers = (options: Partial<ProfileOptions>) => {
+      const { own, remote } = profileOf(options);
+      return writeOffer(1, TRANSPORT, [
+        { mid: '0', direction: 'recvonly', format: own.video },
+        { mid: '1', direction: 'sendonly', format: remote.video },
+      ]);
+    };
+    const toSelf = offers({ toOthers: false, videoCodec: 'H264' });
+    expect(toSelf.match(/urn:3gpp:video-orientation/g)).toHaveLength(2);
+    expect(toSelf).toContain('profile-level-id=640c1f');
+    for (const simulcast of [true, false]) {
+      const toOthers = offers({ toOthers: true, videoCodec: 'H264', simulcast });
+      expect(toOthers).not.toContain('video-orientation');
+      expect(toOthers.match(/profile-level-id=\w+/g)).toEqual(Array(2).fill('profile-level-id=42e01f'));
+      expect([names(toOthers, 0), names(toOthers, 1)]).toEqual(Array(2).fill(['H264', 'rtx']));
+    }
   });
 
   it.each([

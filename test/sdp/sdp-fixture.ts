@@ -5,7 +5,12 @@ import type { Direction } from '../../src/sdp/format.ts';
 import { type Declaration, type OfferedSection, serverLines, type TransportDescription } from '../../src/sdp/offer.ts';
 
 export const profileOf = (options: Partial<ProfileOptions> = {}) =>
-  makeProfile(generateRouterRtpCapabilities(routerCodecs), { simulcast: false, startBitrateKbps: 1000, ...options });
+  makeProfile(generateRouterRtpCapabilities(routerCodecs), {
+    toOthers: false,
+    simulcast: false,
+    startBitrateKbps: 1000,
+    ...options,
+  });
 
 export const recorded = (name: string): string =>
   readFileSync(new URL(`../fixtures/sdp/${name}.sdp`, import.meta.url), 'utf8');
