@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { isLoopback } from './loopback.ts';
+import { isAnnounceable, isListenable } from './media/addresses.ts';
 import { parsePortRange } from './media/ports.ts';
 import { parseRedisUrl } from './tokens/redis/url.ts';
 
@@ -16,6 +17,7 @@ const address = (description: string, options = {}) =>
   text(description, (value) => /^[0-9A-Za-z:._%-]{1,253}$/.test(value), 'an IP address or host name', options);
 
 export const REDIS_URL_FORMS = 'a redis://, redis+sentinel:// or redis+cluster:// URL (with TLS: rediss)';
+export const ANNOUNCED_ADDRESS = 'an IP address or host name that clients can reach';
 export const PORT_RANGE = 'one range min-max of ports from 1 to 65535, such as 40000-40099';
 
 /** Whether a parser that throws on bad text takes this one. */
@@ -161,14 +163,18 @@ export const ConfigSchema = section({
     ),
     worker_bin: optionalText('Path of the mediasoup worker (MEDIASOUP_WORKER_BIN).'),
     listen_addresses: Type.Optional(
-      Type.Array(address('A local address.'), {
+      Type.Array(text('A local address.', isListenable, 'a local IP address that clients can reach'), {
         minItems: 1,
         maxItems: 8,
-        description: 'Local addresses for media; loopback and the LAN address by default.',
+        description: 'Local addresses for media; loopback and the LAN addresses by default.',
       }),
     ),
     announced_address: Type.Optional(
-      address('Address that clients are told instead of the local one (CALLGATE_ANNOUNCED_ADDRESS).'),
+      text(
+        'Address that clients are told instead of the local one (CALLGATE_ANNOUNCED_ADDRESS).',
+        isAnnounceable,
+        ANNOUNCED_ADDRESS,
+      ),
     ),
     rtc_ports: Type.Optional(
       text('min-max (CALLGATE_RTC_PORTS); the system picks by default.', takenBy(parsePortRange), PORT_RANGE),

@@ -1,10 +1,12 @@
 import { accessSync, constants, statSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-import { type Config, ConfigSchema, PORT_RANGE, REDIS_URL_FORMS } from './config-schema.ts';
+import { ANNOUNCED_ADDRESS, type Config, ConfigSchema, PORT_RANGE, REDIS_URL_FORMS } from './config-schema.ts';
 import { isLoopback } from './loopback.ts';
+import { listenMistake } from './media/addresses.ts';
 import { unknownVariables } from './unknown-variables.ts';
 import { ConfigError, fitSchema, type Loose, listOf, type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
 
@@ -32,7 +34,7 @@ const VARIABLES: Readonly<Record<string, { path: Path; allowed: string }>> = {
   REDIS_URL: { path: ['redis_url'], allowed: REDIS_URL_FORMS },
   CALLGATE_TENANTS: FILES[0]!,
   CALLGATE_SIGNING_KEYS: FILES[1]!,
-  CALLGATE_ANNOUNCED_ADDRESS: { path: ['media', 'announced_address'], allowed: 'an IP address or host name' },
+  CALLGATE_ANNOUNCED_ADDRESS: { path: ['media', 'announced_address'], allowed: ANNOUNCED_ADDRESS },
   CALLGATE_RTC_PORTS: { path: ['media', 'rtc_ports'], allowed: PORT_RANGE },
   MEDIASOUP_WORKER_BIN: FILES.find(({ path }) => path[1] === 'worker_bin')!,
   LOG_LEVEL: { path: ['log_level'], allowed: `one of ${ConfigSchema.properties.log_level.enum.join(', ')}` },
@@ -148,7 +150,7 @@ function override(settings: unknown, env: Environment): string[] {
 }
 
 /** What is wrong although every setting by itself is right. */
-function contradictions({ http, redis_url, redis, tenants, tokens }: Config, demo: boolean): string[] {
+function contradictions({ http, media, redis_url, redis, tenants, tokens }: Config, demo: boolean): string[] {
   const mistakes = redisContradictions({ redis_url, redis });
   if (demo && !isLoopback(http.host)) {
     mistakes.push(
@@ -180,6 +182,11 @@ function contradictions({ http, redis_url, redis, tenants, tokens }: Config, dem
       'HOST must be an address where processes share a port (`http.reuse_port`): localhost may be two, of which a stop leaves one late',
     );
   }
+  const { listen_addresses = [], announced_address } = media;
+  const announces = (family: number) =>
+    announced_address !== undefined && [0, family].includes(isIP(announced_address));
+  const listening = listenMistake(listen_addresses, announces);
+  if (listening !== undefined) mistakes.push(`media.listen_addresses: ${listening} (CALLGATE_ANNOUNCED_ADDRESS)`);
   return mistakes;
 }
 

@@ -1,5 +1,4 @@
 import type { AddressInfo } from 'node:net';
-import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -8,12 +7,9 @@ import { endsSessions } from './directory/callability.ts';
 import { openDirectory } from './directory/open.ts';
 import { Admission } from './gateway/admission.ts';
 import { Gateway } from './gateway/gateway.ts';
-import { LocalMedia } from './media/plane.ts';
-import { parsePortRange } from './media/ports.ts';
-import { WorkerPool } from './media/workers.ts';
+import { openMedia } from './media/open.ts';
 import { createApi } from './mint/api.ts';
 import { createApiKey } from './mint/api-keys.ts';
-import { routerCodecs } from './sdp/codecs.ts';
 import { sessionMaker } from './session/maker.ts';
 import { Pace } from './session/pace.ts';
 import { SessionRegistry } from './session/registry.ts';
@@ -106,12 +102,7 @@ async function assemble(
     await finisher.idle(FINISH_AT_STOP_MS);
     finisher.close();
   });
-  const pool = await openWorkers(config, log);
-  const media = new LocalMedia({
-    pool,
-    startBitrateKbps: config.media.start_bitrate_kbps,
-    maxRoomParticipants: config.media.max_room_participants,
-  });
+  const { pool, media } = await openMedia(config, log);
   owned.defer(() => media.close());
 
   // A file is there from the start; what is published to a Redis may not be.
@@ -265,17 +256,6 @@ function openStore(config: Config, redis: RedisSource | undefined, log: Logger):
   log.info('no Redis is configured: tokens are kept in memory, for this process alone');
   return new MemoryTokenStore();
 }
-
-const openWorkers = ({ media }: Config, log: Logger): Promise<WorkerPool> =>
-  WorkerPool.create({
-    workers: media.workers ?? availableParallelism(),
-    mediaCodecs: routerCodecs,
-    listen: { addresses: media.listen_addresses, announcedAddress: media.announced_address },
-    ports: media.rtc_ports === undefined ? undefined : parsePortRange(media.rtc_ports),
-    maxCallsPerWorker: media.max_calls_per_worker,
-    workerBin: media.worker_bin,
-    log,
-  });
 
 /** PORT + 1, or else any free one, so that two processes that differ in PORT alone run side by side. */
 const metricsPorts = ({ http }: Config, port: number): number[] =>

@@ -1,91 +1,134 @@
 import { isIP, isIPv4 } from 'node:net';
 import type { NetworkInterfaceInfo } from 'node:os';
-import type { TransportListenInfo, TransportProtocol } from 'mediasoup/types';
+import ipaddr from 'ipaddr.js';
+import type { IceCandidate, TransportListenInfo, TransportProtocol } from 'mediasoup/types';
 import { isLoopback } from '../loopback.ts';
 import type { PortRange } from './ports.ts';
 
 /** What `os.networkInterfaces()` returns. */
 export type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
 
-export interface ListenSettings {
-  /** Local IP addresses; loopback and the LAN addresses by default. */
-  addresses?: readonly string[] | undefined;
-  /** IP address or host name that clients are told instead of the local one; loopback keeps its own. */
-  announcedAddress?: string | undefined;
+export type Family = 4 | 6;
+
+/** Addresses that clients are told instead of local ones; those of a family without any are told as they are. */
+export interface Announced extends Readonly<Record<Family, readonly string[]>> {
+  /** Whether they are those of a host name, which may have others later. */
+  readonly name: boolean;
 }
 
-export interface ListenAddress {
-  readonly ip: string;
-  readonly announcedAddress?: string;
+export interface ListenSettings {
+  /** Local IP addresses; loopback and the LAN addresses by default, or all where an address is announced. */
+  addresses?: readonly string[] | undefined;
+  announced?: Announced | undefined;
 }
 
 /** The ports that one worker has bound, in the order of its addresses. */
 export type BoundPorts = Readonly<Record<TransportProtocol, readonly number[]>>;
 
-/** A WebRtcServer takes eight listenInfos; every address needs one for UDP and one for TCP. */
-const MAX_ADDRESSES = 4;
-const MAX_LAN_ADDRESSES = 2;
+/** Every address costs two sockets a worker, and two candidates in each section of each offer. */
+export const MAX_LAN_ADDRESSES = 8;
 
-/** Bridges of containers and virtual machines: no caller comes from there, and every address costs two sockets a worker. */
+/** Bridges of containers and virtual machines: callers seldom come from there, so that they are the last to be taken. */
 const VIRTUAL_INTERFACE = /^(docker|br-|veth|virbr|vmnet|vboxnet|cni|cali|flannel|lxc|podman)/;
-const LINK_LOCAL = /^169\.254\./;
-const HOST_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/i;
 
-/** Where the workers listen and what clients are told; throws an Error that says which setting to change. */
-export const listenAddresses = (settings: ListenSettings, interfaces: Interfaces): ListenAddress[] => {
-  const { announcedAddress } = settings;
-  if (announcedAddress !== undefined && !isIP(announcedAddress) && !HOST_NAME.test(announcedAddress)) {
-    throw new Error(`the announced address "${announcedAddress}" is neither an IP address nor a host name`);
-  }
-  const ips = [...new Set(settings.addresses ?? defaultAddresses(announcedAddress, interfaces))];
-  requireUsable(ips);
-  return ips.map((ip) => withAnnounced(ip, announcedAddress));
+/** Ranges of addresses that no client can be sent to, or that mean another host for each who is told them. */
+const UNREACHABLE: ReadonlySet<string> = new Set(['unspecified', 'broadcast', 'multicast', 'linkLocal', 'ipv4Mapped']);
+
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+/** A name that ends like this is an IPv4 address, or was meant to be one. */
+const NUMBER = /^([0-9]+|0x[0-9a-f]*)$/i;
+
+/** Whether clients can be told this IP address. */
+export const isReachable = (ip: string): boolean =>
+  isIP(ip) !== 0 && !ip.includes('%') && !UNREACHABLE.has(ipaddr.parse(ip).range());
+
+/** Whether a text is an IP address that clients can be told, or a host name (RFC 1123 section 2.1). */
+export const isAnnounceable = (text: string): boolean => {
+  if (isIP(text)) return isReachable(text);
+  const labels = text.split('.');
+  return text.length <= 253 && labels.every((label) => LABEL.test(label)) && !NUMBER.test(labels.at(-1) ?? '');
 };
 
-/** One listenInfo per address and protocol; the ports that a dead worker had, a range, or whatever is free. */
-export const listenInfos = (
-  addresses: readonly ListenAddress[],
-  ports: BoundPorts | PortRange | undefined,
-): TransportListenInfo[] =>
-  addresses.flatMap((address, index) =>
-    (['udp', 'tcp'] as const).map((protocol) => ({
-      ...address,
-      protocol,
-      ...portOf(ports, protocol, index),
-      // Without it a dual-stack `::` also takes the IPv4 port, and 0.0.0.0 beside it fails to bind.
-      ...(isIPv4(address.ip) ? {} : { flags: { ipv6Only: true } }),
+/** Whether media can be taken on this local IP address. */
+export const isListenable = (ip: string): boolean => isWildcard(ip) || isReachable(ip);
+
+/** What is wrong with these addresses together; `announces` tells whether a family has an announced address. */
+export const listenMistake = (ips: readonly string[], announces: (family: number) => boolean): string | undefined => {
+  const wildcards = ips.filter(isWildcard);
+  const covering = wildcards.find((ip) => ips.some((other) => other !== ip && isIP(other) === isIP(ip)));
+  if (covering !== undefined) return `${covering} already covers the others of its family`;
+  const bare = wildcards.find((ip) => !announces(isIP(ip)));
+  return bare && `${bare} needs an announced address of its family: clients cannot be told "${bare}"`;
+};
+
+/** Where the workers listen; throws an Error that says which setting to change. */
+export const listenAddresses = ({ addresses, announced }: ListenSettings, interfaces: Interfaces): string[] => {
+  if (addresses === undefined) return announced ? wildcards(announced, interfaces) : localAddresses(interfaces);
+  const ips = [...new Set(addresses)];
+  const mistake = listenMistake(ips, (family) => (announced?.[family as Family] ?? []).length > 0);
+  if (mistake !== undefined) throw new Error(`the listen address ${mistake}`);
+  return ips;
+};
+
+/** Loopback and the LAN, whichever interface and family; how many there are is for `lanAddresses` to tell. */
+const localAddresses = (interfaces: Interfaces): string[] => {
+  const loopback = infosOf(interfaces).some(({ address }) => address === '::1') ? ['127.0.0.1', '::1'] : ['127.0.0.1'];
+  return [...loopback, ...lanAddresses(interfaces).slice(0, MAX_LAN_ADDRESSES)];
+};
+
+/** Every address of this machine that others may reach: real interfaces first, and of each the first of a family. */
+export const lanAddresses = (interfaces: Interfaces): string[] => {
+  const ranked = Object.entries(interfaces).flatMap(([name, infos = []]) => {
+    const own = infos.filter(({ internal, address }) => !internal && isReachable(address));
+    const before = (info: NetworkInterfaceInfo) =>
+      own.slice(0, own.indexOf(info)).filter(({ family }) => family === info.family).length;
+    return own.map((info) => ({ ip: info.address, rank: before(info) + (VIRTUAL_INTERFACE.test(name) ? 1000 : 0) }));
+  });
+  return [...new Set(ranked.sort((a, b) => a.rank - b.rank).map(({ ip }) => ip))];
+};
+
+/** All addresses of the families that are announced, or that a name may have later. */
+const wildcards = (announced: Announced, interfaces: Interfaces): string[] => {
+  const has = (family: Family) => infosOf(interfaces).some(({ address }) => isIP(address) === family);
+  const families = ([4, 6] as const).filter(
+    (family) => announced[family].length > 0 || (announced.name && has(family)),
+  );
+  return families.map((family) => (family === 4 ? '0.0.0.0' : '::'));
+};
+
+/** What clients are told of a local address. Loopback keeps its own; a wildcard without an announced one is not told. */
+export const toldAddresses = (ip: string, announced: Announced | undefined): readonly string[] => {
+  const told = isLoopback(ip) ? [] : (announced?.[isIP(ip) as Family] ?? []);
+  if (told.length > 0) return told;
+  return isWildcard(ip) ? [] : [ip];
+};
+
+/** The candidates of a transport as clients are told them. mediasoup leaves 100 preferences between two sockets. */
+export const announce = (candidates: readonly IceCandidate[], announced: Announced | undefined): IceCandidate[] =>
+  candidates.flatMap((candidate) =>
+    toldAddresses(candidate.address, announced).map((address, index) => ({
+      ...candidate,
+      address,
+      priority: candidate.priority - index * 256,
     })),
   );
 
-const defaultAddresses = (announcedAddress: string | undefined, interfaces: Interfaces): string[] => {
-  if (announcedAddress !== undefined) return [isIP(announcedAddress) === 6 ? '::' : '0.0.0.0'];
-  const lan = Object.entries(interfaces)
-    .filter(([name]) => !VIRTUAL_INTERFACE.test(name))
-    .flatMap(([, infos]) => infos ?? [])
-    .filter(({ family, internal, address }) => family === 'IPv4' && !internal && !LINK_LOCAL.test(address))
-    .map(({ address }) => address);
-  return ['127.0.0.1', ...lan.slice(0, MAX_LAN_ADDRESSES)];
-};
+/** One listenInfo per address and protocol; the ports that a dead worker had, a range, or whatever is free. */
+export const listenInfos = (ips: readonly string[], ports: BoundPorts | PortRange | undefined): TransportListenInfo[] =>
+  ips.flatMap((ip, index) =>
+    (['udp', 'tcp'] as const).map((protocol) => ({
+      ip,
+      protocol,
+      ...portOf(ports, protocol, index),
+      // Without it a dual-stack `::` also takes the IPv4 port, and 0.0.0.0 beside it fails to bind.
+      ...(isIPv4(ip) ? {} : { flags: { ipv6Only: true } }),
+    })),
+  );
 
-const requireUsable = (ips: readonly string[]): void => {
-  const bad = ips.find((ip) => !isIP(ip));
-  if (bad !== undefined) throw new Error(`the listen address "${bad}" is not an IP address`);
-  if (ips.length > MAX_ADDRESSES) throw new Error(`at most ${MAX_ADDRESSES} listen addresses can be used`);
-  const wildcard = ips.find((ip) => isWildcard(ip) && ips.some((other) => other !== ip && isIP(other) === isIP(ip)));
-  if (wildcard !== undefined) throw new Error(`the listen address ${wildcard} already covers the others`);
-};
+const infosOf = (interfaces: Interfaces): NetworkInterfaceInfo[] =>
+  Object.values(interfaces).flatMap((infos) => infos ?? []);
 
-const withAnnounced = (ip: string, announcedAddress: string | undefined): ListenAddress => {
-  // A client that is told an address of the other family would send where nobody listens.
-  const family = announcedAddress === undefined ? undefined : isIP(announcedAddress);
-  const applies = family !== undefined && !isLoopback(ip) && (family === 0 || family === isIP(ip));
-  if (isWildcard(ip) && !applies) {
-    throw new Error(`listening on ${ip} needs an announced address of its family: clients cannot be told "${ip}"`);
-  }
-  return applies && announcedAddress !== undefined ? { ip, announcedAddress } : { ip };
-};
-
-const isWildcard = (ip: string): boolean => ip === '0.0.0.0' || ip === '::';
+const isWildcard = (ip: string): boolean => ip === '0.0.0.0' || (isIP(ip) === 6 && /^[0:]+$/.test(ip));
 
 const portOf = (ports: BoundPorts | PortRange | undefined, protocol: TransportProtocol, index: number) => {
   if (ports === undefined) return {};

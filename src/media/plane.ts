@@ -4,6 +4,7 @@ import { randomText } from '../random.ts';
 import { makeProfile, type Profile } from '../sdp/codecs.ts';
 import { Negotiation } from '../sdp/negotiation.ts';
 import { serverLines } from '../sdp/offer.ts';
+import { type Announced, announce } from './addresses.ts';
 import { Call, type CallParts } from './call.ts';
 import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane } from './media.ts';
 import type { Room } from './room.ts';
@@ -16,6 +17,8 @@ type Endpoint = CallSpec['endpoint'];
 
 export interface LocalMediaOptions {
   pool: Pick<WorkerPool, 'acquire' | 'ready' | 'close'>;
+  /** What clients are told instead of local addresses; `current` is another object after every change. */
+  announcement?: { readonly current: Announced; close(): void } | undefined;
   startBitrateKbps: number;
   maxRoomParticipants: number;
 }
@@ -40,7 +43,7 @@ export class LocalMedia implements MediaPlane {
   readonly #places = new Map<string, Held>();
   readonly #calls = new Set<Call>();
   readonly #profiles = new Map<string, Profile>();
-  readonly #servers = new WeakMap<WebRtcServer, string>();
+  readonly #servers = new WeakMap<WebRtcServer, { announced: Announced | undefined; lines: string }>();
   #lastPlace = 0;
   #closed = false;
 
@@ -83,6 +86,7 @@ export class LocalMedia implements MediaPlane {
   async close(): Promise<void> {
     this.#closed = true;
     for (const call of this.#calls) call.close();
+    this.#options.announcement?.close();
     await this.#options.pool.close();
   }
 
@@ -118,8 +122,12 @@ export class LocalMedia implements MediaPlane {
   }
 
   #serverLines({ webRtcServer }: Held, transport: WebRtcTransport): string {
-    const lines = this.#servers.get(webRtcServer) ?? serverLines(transport);
-    this.#servers.set(webRtcServer, lines);
+    const announced = this.#options.announcement?.current;
+    const known = this.#servers.get(webRtcServer);
+    if (known !== undefined && known.announced === announced) return known.lines;
+    const { dtlsParameters, iceCandidates } = transport;
+    const lines = serverLines({ dtlsParameters, iceCandidates: announce(iceCandidates, announced) });
+    this.#servers.set(webRtcServer, { announced, lines });
     return lines;
   }
 

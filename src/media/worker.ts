@@ -6,7 +6,7 @@ import * as mediasoup from 'mediasoup';
 import type { Router, RouterRtpCodecCapability, WebRtcServer, Worker } from 'mediasoup/types';
 import type { Logger } from 'pino';
 import { joinWrites } from '../join-writes.ts';
-import { type BoundPorts, type ListenAddress, listenInfos } from './addresses.ts';
+import { type BoundPorts, listenInfos } from './addresses.ts';
 import { killProcess } from './kill.ts';
 import type { PortRange } from './ports.ts';
 import { Pulse } from './pulse.ts';
@@ -36,7 +36,7 @@ const START_TIMEOUT_MS = 10_000;
 /** Starts one worker; tries the ports that its predecessor had first. Leaves no process behind when it rejects. */
 export const startWorker = async (
   { mediaCodecs, workerBin, log }: WorkerOptions,
-  addresses: readonly ListenAddress[],
+  addresses: readonly string[],
   ports: { last?: BoundPorts | undefined; range?: PortRange | undefined },
 ): Promise<MediaWorker> => {
   const worker = await withChild(() =>
@@ -84,7 +84,7 @@ export const logMediasoup = (log: Pick<Logger, 'warn' | 'error'>, stopping: () =
 
 const listen = async (
   worker: Worker,
-  addresses: readonly ListenAddress[],
+  addresses: readonly string[],
   { last, range }: { last?: BoundPorts | undefined; range?: PortRange | undefined },
 ): Promise<WebRtcServer> => {
   if (last !== undefined) {
@@ -95,7 +95,7 @@ const listen = async (
     if (again !== undefined) return again;
   }
   return worker.createWebRtcServer({ listenInfos: listenInfos(addresses, range) }).catch((cause: Error) => {
-    const where = addresses.map(({ ip }) => ip).join(', ');
+    const where = addresses.join(', ');
     const what = range === undefined ? '' : ` in ${range.min}-${range.max}`;
     throw new Error(`a media worker finds no free port${what} on ${where}: ${cause.message}`, { cause });
   });

@@ -2,7 +2,8 @@ import { networkInterfaces } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Router, WebRtcServer, Worker } from 'mediasoup/types';
 import { CallgateError } from '../errors.ts';
-import { type BoundPorts, type ListenAddress, type ListenSettings, listenAddresses } from './addresses.ts';
+import { type BoundPorts, type ListenSettings, listenAddresses } from './addresses.ts';
+import { bindable } from './bindable.ts';
 import { type PortRange, requirePorts } from './ports.ts';
 import { logMediasoup, type MediaWorker, startWorker, stopWorker, type WorkerOptions } from './worker.ts';
 
@@ -29,13 +30,14 @@ export interface WorkerPoolOptions extends WorkerOptions {
 /** One worker's chair: whoever sits there is replaced when it dies. */
 interface Seat {
   occupant?: Occupant | undefined;
-  lastPorts?: BoundPorts;
+  last?: { addresses: readonly string[]; ports: BoundPorts };
   replacing?: Promise<void>;
   /** Deaths in a row that came soon after the start. */
   earlyDeaths: number;
 }
 
 interface Occupant extends MediaWorker {
+  readonly addresses: readonly string[];
   readonly since: number;
   calls: number;
 }
@@ -48,16 +50,14 @@ const LONGEST_PAUSE_MS = 5000;
 /** The only maker of mediasoup workers; it replaces those that die, and knows how many calls each has. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
-  readonly #addresses: readonly ListenAddress[];
   readonly #seats: readonly Seat[];
   readonly #retired = new AbortController();
   #closed: Promise<void> | undefined;
 
   /** Starts all workers; rejects with an Error for people when one cannot start, and leaves no process behind then. */
   static async create(options: WorkerPoolOptions): Promise<WorkerPool> {
-    const addresses = listenAddresses(options.listen, networkInterfaces());
     if (options.ports !== undefined) requirePorts(options.ports, options.workers);
-    const pool = new WorkerPool(options, addresses);
+    const pool = new WorkerPool(options);
     logMediasoup(options.log, () => pool.#retired.signal.aborted);
     const starts = await Promise.allSettled(pool.#seats.map((seat) => pool.#fill(seat)));
     const failed = starts.find((start) => start.status === 'rejected');
@@ -68,9 +68,8 @@ export class WorkerPool {
     return pool;
   }
 
-  private constructor(options: WorkerPoolOptions, addresses: readonly ListenAddress[]) {
+  private constructor(options: WorkerPoolOptions) {
     this.#options = options;
-    this.#addresses = addresses;
     this.#seats = Array.from({ length: options.workers }, () => ({ earlyDeaths: 0 }));
   }
 
@@ -111,6 +110,11 @@ export class WorkerPool {
     return this.#occupants().map(({ worker, calls }) => ({ pid: worker.pid, calls }));
   }
 
+  /** Local addresses that media comes in on. */
+  get addresses(): readonly string[] {
+    return this.#occupants()[0]?.addresses ?? [];
+  }
+
   /** From now on a worker that ends is neither replaced nor an error: a signal to the process group reaches it as well. */
   retire(): void {
     this.#retired.abort();
@@ -134,14 +138,20 @@ export class WorkerPool {
   }
 
   async #fill(seat: Seat): Promise<void> {
-    const started = await startWorker(this.#options, this.#addresses, {
-      last: seat.lastPorts,
-      range: this.#options.ports,
-    });
-    const occupant = { ...started, since: performance.now(), calls: 0 };
+    const addresses = await this.#listenAddresses();
+    const last = seat.last?.addresses.join() === addresses.join() ? seat.last.ports : undefined;
+    const started = await startWorker(this.#options, addresses, { last, range: this.#options.ports });
+    const occupant = { ...started, addresses, since: performance.now(), calls: 0 };
     seat.occupant = occupant;
-    seat.lastPorts = started.ports;
+    seat.last = { addresses, ports: started.ports };
     started.worker.once('died', (error) => this.#died(seat, occupant, error));
+  }
+
+  /** Those that the machine has now, unless they were named: a laptop takes its workers along to another network. */
+  async #listenAddresses(): Promise<string[]> {
+    const { listen } = this.#options;
+    const ips = listenAddresses(listen, networkInterfaces());
+    return listen.addresses === undefined ? bindable(ips) : ips;
   }
 
   #died(seat: Seat, occupant: Occupant, error: Error): void {

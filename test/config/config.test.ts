@@ -124,6 +124,9 @@ describe('the environment', () => {
     ['CALLGATE_CONFIG', '/nonexistent/c.yaml', 'the path of a readable file'],
     ['CALLGATE_SIGNING_KEYS', '/nonexistent/k.json', 'the path of a readable file'],
     ['CALLGATE_ANNOUNCED_ADDRESS', 'a b', 'an IP address or host name'],
+    ['CALLGATE_ANNOUNCED_ADDRESS', '0.0.0.0', 'an IP address or host name that clients can reach'],
+    ['CALLGATE_ANNOUNCED_ADDRESS', 'fe80::1', 'an IP address or host name that clients can reach'],
+    ['CALLGATE_ANNOUNCED_ADDRESS', '300.1.1.1', 'an IP address or host name that clients can reach'],
     ['CALLGATE_RTC_PORTS', '2-1', 'one range min-max'],
     ['CALLGATE_RTC_PORTS', '0-1', 'one range min-max'],
     ['CALLGATE_RTC_PORTS', '1-65536', 'one range min-max'],
@@ -165,6 +168,24 @@ describe('the environment', () => {
         `redis_url: redis://127.0.0.1\nhttp: { reuse_port: true, host: localhost }\ntokens: { signing_keys: ${keys} }`,
       ),
     ).toEqual([expect.stringMatching(/^HOST must be .*`http\.reuse_port`/)]);
+  });
+
+  it.each([
+    ['{ listen_addresses: [fe80::1] }', 'media.listen_addresses[0]: must be a local IP address that clients can reach'],
+    ['{ listen_addresses: [10.0.0.5, localhost] }', 'media.listen_addresses[1]: must be a local IP address'],
+    ['{ listen_addresses: [0.0.0.0] }', 'media.listen_addresses: 0.0.0.0 needs an announced address of its family'],
+    ['{ listen_addresses: ["::"], announced_address: 203.0.113.7 }', 'media.listen_addresses: :: needs an announced'],
+    ['{ listen_addresses: [0.0.0.0, 10.0.0.5], announced_address: 203.0.113.7 }', '0.0.0.0 already covers the others'],
+    ['{ announced_address: 224.0.0.1 }', 'media.announced_address: must be an IP address or host name that clients'],
+  ])('refuses media addresses of which clients would have nothing: %s', (media, mistake) => {
+    expect(mistakesOf(`media: ${media}`)).toEqual([expect.stringContaining(mistake)]);
+  });
+
+  it('lets media listen everywhere under an announced address or name', () => {
+    expect(mistakesOf('media: { listen_addresses: [0.0.0.0], announced_address: 203.0.113.7 }')).toEqual([]);
+    expect(mistakesOf('media: { listen_addresses: [0.0.0.0, "::"], announced_address: media.example.com }')).toEqual(
+      [],
+    );
   });
 
   it('tells all mistakes of the file and the variables together', () => {

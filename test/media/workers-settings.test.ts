@@ -1,6 +1,17 @@
 import type { NetworkInterfaceInfo } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { type ListenSettings, listenAddresses, listenInfos } from '../../src/media/addresses.ts';
+import {
+  type Announced,
+  announce,
+  isAnnounceable,
+  isListenable,
+  type ListenSettings,
+  lanAddresses,
+  listenAddresses,
+  listenInfos,
+  toldAddresses,
+} from '../../src/media/addresses.ts';
+import { bindable } from '../../src/media/bindable.ts';
 import { parsePortRange, requirePorts } from '../../src/media/ports.ts';
 
 const ipv4 = (address: string, internal = false): NetworkInterfaceInfo => ({
@@ -12,69 +23,187 @@ const ipv4 = (address: string, internal = false): NetworkInterfaceInfo => ({
   cidr: `${address}/24`,
 });
 
+const ipv6 = (address: string, internal = false): NetworkInterfaceInfo => ({
+  address,
+  netmask: 'ffff:ffff:ffff:ffff::',
+  family: 'IPv6',
+  mac: '02:00:00:00:00:01',
+  internal,
+  cidr: `${address}/64`,
+  scopeid: 0,
+});
+
+const loopback = { lo: [ipv4('127.0.0.1', true), ipv6('::1', true)] };
 const laptop = {
-  lo: [ipv4('127.0.0.1', true)],
   docker0: [ipv4('172.17.0.1')],
-  'br-12ab': [ipv4('172.18.0.1')],
-  veth99: [ipv4('169.254.3.4')],
-  wlan0: [ipv4('192.168.1.20')],
+  veth99: [ipv4('169.254.3.4'), ipv6('fe80::3')],
+  ...loopback,
+  eth0: [ipv4('10.0.0.5'), ipv6('2001:db8::5'), ipv6('2001:db8::6'), ipv6('fe80::5')],
+  wlan0: [ipv4('192.168.1.20'), ipv6('fd00::20')],
 };
 
 const addresses = (settings: ListenSettings = {}, interfaces: Parameters<typeof listenAddresses>[1] = laptop) =>
   listenAddresses(settings, interfaces);
+const announced = (v4: string[], v6: string[] = [], name = false): Announced => ({ 4: v4, 6: v6, name });
 
 describe('the addresses', () => {
-  it('of a laptop are loopback and the LAN, without bridges', () => {
-    expect(addresses()).toEqual([{ ip: '127.0.0.1' }, { ip: '192.168.1.20' }]);
+  it('are loopback and the LAN of every interface and family, without link-local ones, bridges last', () => {
+    expect(addresses()).toEqual([
+      ...['127.0.0.1', '::1', '10.0.0.5', '2001:db8::5', '192.168.1.20', 'fd00::20', '2001:db8::6', '172.17.0.1'],
+    ]);
   });
 
   it('of a machine without a network are loopback alone', () => {
-    expect(addresses({}, { lo: [ipv4('127.0.0.1', true)], eth0: undefined })).toEqual([{ ip: '127.0.0.1' }]);
+    expect(addresses({}, { ...loopback, eth0: undefined })).toEqual(['127.0.0.1', '::1']);
+    expect(addresses({}, { lo: [ipv4('127.0.0.1', true)] })).toEqual(['127.0.0.1']);
   });
 
-  it('stay few on a machine with many networks', () => {
-    const many = { eth0: ['10.0.0.1', '10.0.1.1', '10.0.2.1', '10.0.3.1'].map((address) => ipv4(address)) };
-    expect(addresses({}, many)).toHaveLength(3);
+  it('are those of a bridge where there is nothing else, as in a container', () => {
+    expect(addresses({}, { ...loopback, veth0: [ipv4('10.1.1.2')] })).toContain('10.1.1.2');
   });
 
-  it('are all of them under an announced address alone', () => {
-    expect(addresses({ announcedAddress: '203.0.113.7' })).toEqual([
-      { ip: '0.0.0.0', announcedAddress: '203.0.113.7' },
-    ]);
-    expect(addresses({ announcedAddress: '2001:db8::7' })).toEqual([{ ip: '::', announcedAddress: '2001:db8::7' }]);
-    expect(addresses({ announcedAddress: 'media.example.com' })).toEqual([
-      { ip: '0.0.0.0', announcedAddress: 'media.example.com' },
-    ]);
+  it('are eight of the LAN at most, and tell how many more there are', () => {
+    const many = Object.fromEntries(
+      Array.from({ length: 20 }, (_, i) => [`br-${i}`, [ipv4(`172.18.${i}.1`), ipv6(`fd00:${i + 1}::1`)]]),
+    );
+    const found = addresses({}, { ...many, ...loopback, eth0: [ipv4('10.0.0.5'), ipv6('2001:db8::5')] });
+    expect(found).toHaveLength(10);
+    expect(found.slice(2, 4)).toEqual(['10.0.0.5', '2001:db8::5']);
+    expect(lanAddresses(many)).toHaveLength(40);
   });
 
-  it('are announced as another one except for loopback and the other family', () => {
-    const settings = { addresses: ['127.0.0.1', '10.0.0.5', 'fd00::5', '10.0.0.5'], announcedAddress: '203.0.113.7' };
-    expect(addresses(settings)).toEqual([
-      { ip: '127.0.0.1' },
-      { ip: '10.0.0.5', announcedAddress: '203.0.113.7' },
-      { ip: 'fd00::5' },
-    ]);
+  it('are those that the machine really has', async () => {
+    expect(await bindable(['127.0.0.1', '203.0.113.9', '2001:db8::9'])).toEqual(['127.0.0.1']);
+  });
+
+  it('are all of the families that are announced, and of those that an announced name may have later', () => {
+    expect(addresses({ announced: announced(['203.0.113.7']) })).toEqual(['0.0.0.0']);
+    expect(addresses({ announced: announced([], ['2001:db8::7']) })).toEqual(['::']);
+    expect(addresses({ announced: announced(['203.0.113.7'], [], true) })).toEqual(['0.0.0.0', '::']);
+    const alone = { lo: [ipv4('127.0.0.1', true)] };
+    expect(addresses({ announced: announced(['203.0.113.7'], [], true) }, alone)).toEqual(['0.0.0.0']);
+  });
+
+  it('are those that were named, each once', () => {
+    expect(addresses({ addresses: ['127.0.0.1', '10.0.0.5', '10.0.0.5'] })).toEqual(['127.0.0.1', '10.0.0.5']);
   });
 
   it.each([
-    [{ addresses: ['0.0.0.0'] }, 'listening on 0.0.0.0 needs an announced address of its family'],
-    [{ addresses: ['::'], announcedAddress: '203.0.113.7' }, 'listening on :: needs an announced address'],
-    [{ addresses: ['localhost'] }, 'the listen address "localhost" is not an IP address'],
-    [{ addresses: ['0.0.0.0', '127.0.0.1'], announcedAddress: '203.0.113.7' }, '0.0.0.0 already covers the others'],
-    [{ addresses: ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.0.5'] }, 'at most 4 listen addresses'],
-    [{ announcedAddress: 'a b' }, 'the announced address "a b" is neither an IP address nor a host name'],
+    [{ addresses: ['0.0.0.0'] }, 'the listen address 0.0.0.0 needs an announced address of its family'],
+    [{ addresses: ['::'], announced: announced(['203.0.113.7']) }, ':: needs an announced address of its family'],
+    [
+      { addresses: ['0.0.0.0', '127.0.0.1'], announced: announced(['203.0.113.7']) },
+      '0.0.0.0 already covers the others of its family',
+    ],
   ])('are refused with a reason: %j', (settings, reason) => {
     expect(() => addresses(settings)).toThrow(reason);
   });
 });
 
+describe('what clients are told', () => {
+  const names = announced(['203.0.113.7', '203.0.113.8'], ['2001:db8::7']);
+
+  it('is the announced addresses of the family, but for loopback', () => {
+    expect(toldAddresses('10.0.0.5', names)).toEqual(['203.0.113.7', '203.0.113.8']);
+    expect(toldAddresses('::', names)).toEqual(['2001:db8::7']);
+    expect(toldAddresses('127.0.0.1', names)).toEqual(['127.0.0.1']);
+    expect(toldAddresses('fd00::5', announced(['203.0.113.7']))).toEqual(['fd00::5']);
+    expect(toldAddresses('10.0.0.5', undefined)).toEqual(['10.0.0.5']);
+  });
+
+  it('is never a wildcard', () => {
+    expect(toldAddresses('::', announced(['203.0.113.7']))).toEqual([]);
+    expect(toldAddresses('0.0.0.0', undefined)).toEqual([]);
+  });
+
+  it('has a candidate for each, with a priority of its own', () => {
+    const candidate = (address: string, priority: number) => ({
+      ...{ foundation: 'udpcandidate', ip: address, address, port: 40_000, type: 'host' as const },
+      ...{ protocol: 'udp' as const, priority },
+    });
+    const told = announce([candidate('0.0.0.0', 1_076_302_079), candidate('::', 1_076_276_479)], names);
+    expect(told.map(({ address, port }) => [address, port])).toEqual([
+      ['203.0.113.7', 40_000],
+      ['203.0.113.8', 40_000],
+      ['2001:db8::7', 40_000],
+    ]);
+    expect(new Set(told.map(({ priority }) => priority)).size).toBe(3);
+  });
+
+  it.each([
+    '203.0.113.7',
+    '10.0.0.5',
+    '127.0.0.1',
+    '2001:db8::7',
+    'fd00::5',
+    '::1',
+    'media.example.com',
+    'localhost',
+    'a-1.b2',
+  ])('can be %s', (address) => expect(isAnnounceable(address)).toBe(true));
+
+  it.each([
+    ...[
+      '',
+      '0.0.0.0',
+      '0.1.2.3',
+      '::',
+      '0:0:0:0:0:0:0:0',
+      '169.254.1.2',
+      'fe80::1',
+      'fe80::1%eth0',
+      '224.0.0.1',
+      'ff02::1',
+    ],
+    ...[
+      '255.255.255.255',
+      '::ffff:203.0.113.7',
+      '1.2.3',
+      '1.2.3.4.5',
+      '256.1.1.1',
+      '0x7f000001',
+      '2130706433',
+      '1.2.3.4:5000',
+    ],
+    ...[
+      '[2001:db8::7]',
+      '2001:db8::7:',
+      'http://example.com',
+      'example.com:80',
+      'a b',
+      '-a.example',
+      'a..b',
+      'a.b.',
+      'ä.example',
+    ],
+    ...[`${'a'.repeat(64)}.example`, 'a_b.example', '203.0.113.7/24', 'example.1'],
+  ])('cannot be "%s"', (address) => expect(isAnnounceable(address)).toBe(false));
+});
+
+describe('a listen address', () => {
+  it.each(['0.0.0.0', '::', '127.0.0.1', '::1', '10.0.0.5', 'fd00::5'])('can be %s', (ip) =>
+    expect(isListenable(ip)).toBe(true),
+  );
+  it.each([
+    'localhost',
+    '169.254.1.2',
+    'fe80::1',
+    'fe80::1%eth0',
+    '224.0.0.1',
+    'ff02::1',
+    '255.255.255.255',
+    '1.2.3',
+    '',
+  ])('cannot be "%s"', (ip) => expect(isListenable(ip)).toBe(false));
+});
+
 describe('the listen infos', () => {
-  const both = [{ ip: '10.0.0.5', announcedAddress: '203.0.113.7' }, { ip: 'fd00::5' }];
+  const both = ['10.0.0.5', 'fd00::5'];
 
   it('are one per address and protocol, IPv6 alone on IPv6', () => {
     expect(listenInfos(both, undefined)).toEqual([
-      { ip: '10.0.0.5', announcedAddress: '203.0.113.7', protocol: 'udp' },
-      { ip: '10.0.0.5', announcedAddress: '203.0.113.7', protocol: 'tcp' },
+      { ip: '10.0.0.5', protocol: 'udp' },
+      { ip: '10.0.0.5', protocol: 'tcp' },
       { ip: 'fd00::5', protocol: 'udp', flags: { ipv6Only: true } },
       { ip: 'fd00::5', protocol: 'tcp', flags: { ipv6Only: true } },
     ]);
