@@ -1,8 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Announcement } from '../../src/media/announcement.ts';
-import { LocalMedia } from '../../src/media/plane.ts';
-import { WorkerPool } from '../../src/media/workers.ts';
-import { routerCodecs } from '../../src/sdp/codecs.ts';
+import { startMedia } from './media-fixture.ts';
 
 const lines: unknown[] = [];
 const note = (...entry: unknown[]) => void lines.push(entry);
@@ -73,27 +71,18 @@ it('an announced address is never looked up', async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it('a change reaches new calls; running ones keep what they were told', async () => {
-  const told = (v4: string) => ({ 4: [v4], 6: [], name: true });
-  const announcement = { current: told('203.0.113.7'), close() {} };
+it('a change reaches new calls', async () => {
+  const addresses = (v4: string) => ({ 4: [v4], 6: [], name: true });
+  const announcement = { current: addresses('203.0.113.7'), close() {} };
   const listen = { addresses: ['0.0.0.0'], announced: announcement.current };
-  const pool = await WorkerPool.create({ workers: 1, listen, maxCallsPerWorker: 9, mediaCodecs: routerCodecs, log });
-  const plane = new LocalMedia({ pool, announcement, startBitrateKbps: 1000, maxRoomParticipants: 9 });
-  const endpoint = {
-    id: 'ep',
-    target: { kind: 'echo' as const },
-    media: { audio: true, video: false, simulcast: false },
+  const media = await startMedia({ listen, announcement });
+  const told = async () => {
+    const { sdp } = (await media.open()).call.firstOffer;
+    const audio = sdp.slice(sdp.indexOf('m=audio'), sdp.indexOf('m=video'));
+    return [...audio.matchAll(/^a=candidate:\S+ 1 (\S+) \d+ (\S+)/gm)].map(([, protocol, ip]) => `${protocol} ${ip}`);
   };
-  const listener = { offer() {}, connected() {}, reachable() {}, ended() {} };
-  const open = async () => {
-    const spec = { sessionId: 'sess_1', endpoint, media: {}, remainingMs: MINUTE_MS };
-    const { firstOffer } = await plane.open(spec, await plane.reserve(endpoint), listener);
-    return [...firstOffer.sdp.matchAll(/^a=candidate:\S+ 1 (\S+) \d+ (\S+)/gm)].map(
-      ([, protocol, ip]) => `${protocol} ${ip}`,
-    );
-  };
-  expect(await open()).toEqual(['udp 203.0.113.7', 'tcp 203.0.113.7']);
-  announcement.current = told('203.0.113.8');
-  expect(await open()).toEqual(['udp 203.0.113.8', 'tcp 203.0.113.8']);
-  await plane.close();
+  expect(await told()).toEqual(['udp 203.0.113.7', 'tcp 203.0.113.7']);
+  announcement.current = addresses('203.0.113.8');
+  expect(await told()).toEqual(['udp 203.0.113.8', 'tcp 203.0.113.8']);
+  await media.close();
 });

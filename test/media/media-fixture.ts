@@ -1,7 +1,8 @@
 import type { Producer, Router, WebRtcTransport, Worker } from 'mediasoup/types';
 import type { EndpointMedia } from '../../src/directory/directory.ts';
+import type { ListenSettings } from '../../src/media/addresses.ts';
 import type { CallListener, CallSpec, MediaCall, Offer } from '../../src/media/media.ts';
-import { LocalMedia } from '../../src/media/plane.ts';
+import { LocalMedia, type LocalMediaOptions } from '../../src/media/plane.ts';
 import { WorkerPool } from '../../src/media/workers.ts';
 import { routerCodecs } from '../../src/sdp/codecs.ts';
 
@@ -87,12 +88,19 @@ export interface TestCall {
   events: Events;
 }
 
-export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<MediaFixture> => {
+export interface FixtureOptions {
+  maxRoomParticipants?: number;
+  listen?: ListenSettings;
+  announcement?: LocalMediaOptions['announcement'];
+}
+
+export const startMedia = async (options: FixtureOptions = {}): Promise<MediaFixture> => {
+  const { maxRoomParticipants = 50, listen = { addresses: ['127.0.0.1'] }, announcement } = options;
   const logged: unknown[] = [];
   const note = (...entry: unknown[]) => void logged.push(entry[1]);
   const pool = await WorkerPool.create({
     workers: 1,
-    listen: { addresses: ['127.0.0.1'] },
+    listen,
     maxCallsPerWorker: 1000,
     mediaCodecs: routerCodecs,
     log: { warn: note, error: note },
@@ -126,7 +134,7 @@ export const startMedia = async ({ maxRoomParticipants = 50 } = {}): Promise<Med
     },
     close: () => pool.close(),
   };
-  const plane = new LocalMedia({ pool: remembering, startBitrateKbps: 1000, maxRoomParticipants });
+  const plane = new LocalMedia({ pool: remembering, announcement, startBitrateKbps: 1000, maxRoomParticipants });
   return {
     plane,
     pool,
