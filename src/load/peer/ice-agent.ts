@@ -64,6 +64,7 @@ export class IceAgent {
     this.#candidates = readCandidates(remote.candidates);
     this.#open();
     this.#nominates = false;
+    this.#check = undefined;
     this.#ask(FIRST_WAIT_MS);
   }
 
@@ -111,10 +112,13 @@ export class IceAgent {
     this.#socket = socket;
   }
 
-  /** Asks every address, and again for as long as none of them answers. */
+  /**
+   * Asks every address, and again for as long as none of them answers: with the same transaction id (RFC 8489 section 6.2.1),
+   * so that an answer that took longer than the wait still counts.
+   */
   #ask(waitMs: number): void {
     if (this.#remote === undefined) return;
-    this.#check = this.#makeCheck(this.#remote);
+    this.#check ??= this.#makeCheck(this.#remote);
     const { bytes } = this.#check;
     for (const { ip, port } of this.#candidates) this.#socket?.send(bytes, port, ip);
     this.#wait(waitMs, () => this.#ask(Math.min(waitMs * 2, LONGEST_WAIT_MS)));
