@@ -1,6 +1,6 @@
 import type { Arrival } from '../plan.ts';
 import { UsageError } from '../usage-error.ts';
-import { isCsvHeader, readCsvLine } from './csv.ts';
+import { csvReader, isCsvHeader } from './csv.ts';
 import { eachLine, Mistakes, type ReadLine } from './lines.ts';
 import { readTraceLine } from './recorded.ts';
 
@@ -25,7 +25,7 @@ export async function readSessions(path: string): Promise<Recording> {
   let read: ReadLine | undefined;
   await eachLine(path, mistakes, (line, number) => {
     const isFirst = read === undefined;
-    read ??= line.startsWith('{') ? readTraceLine : readCsvLine;
+    read ??= line.startsWith('{') ? readTraceLine : csvReader(line);
     if (isFirst && isCsvHeader(line)) return;
     const arrival = read(line, isFirst);
     if (arrival === undefined) return void cutLines++;

@@ -1,3 +1,5 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -147,29 +149,78 @@ describe('a CSV file', () => {
     ]);
   });
 
-  it('with times as databases write them, which are UTC where they name no zone', async () => {
-    const times = ['2026-05-04 09:12:33', '2026-05-04T09:12:34', '2026-05-04 09:12:35.5Z', '2026-05-04 11:12:36+02:00'];
-    const arrivals = await read(times.map((time) => `${time},1`).join('\n'));
-    expect(arrivals.map(({ atMs }) => atMs)).toEqual([0, 1000, 2500, 3000]);
+  it.each([
+    '2026-05-04T09:12:33Z',
+    '2026-05-04 09:12:33',
+    '2026-05-04 09:12:33.000000',
+    '2026-05-04t09:12:33z',
+    '2026-05-04T11:12:33+02:00',
+    '2026-05-04 09:12:33+00',
+    '2026-05-04 11:12:33.000+02',
+    '2026-05-04 11:12:33+0200',
+    '2026-05-04 02:12:33.0000000 -07:00',
+    '2026-05-04 02:12:33.000 -0700',
+    '2026-05-04 09:12:33 UTC',
+    '2026-05-04 09:12:33.00 GMT',
+    '2026/05/04 09:12:33',
+    '"2026-05-04 09:12:33,000"',
+    '1777885953',
+    '1777885953.000',
+    '1777885953000',
+  ])('with the time %s', async (time) => {
+    const text = `start,duration\n2026-05-04T09:12:32Z,1\n${time},1\n2026-05-04T09:12,2\n`;
+    expect((await read(text)).map(({ atMs }) => atMs)).toEqual([0, 32_000, 33_000]);
+  });
+
+  it.each([
+    ['start;duration;endpoint_id\n2026-05-04 09:12:33,25;1,5;ep_a\n2026-05-04 09:12:34,5;0:01:02,5;', [1500, 62_500]],
+    ['\uFEFF"Start";"Duration"\r\n"2026-05-04 09:12:33,25";"1,5"\r\n"2026-05-04 09:12:34,5";"62,5"\r\n', [1500, 62_500]],
+    ['start\tduration\n2026-05-04 09:12:33,25\t1.5\n2026-05-04 09:12:34.5\t00:01:02.5\n', [1500, 62_500]],
+    ['start,duration\n"2026-05-04 09:12:33,25","1,5"\n2026-05-04 09:12:34.5,1:00:00\n', [1500, 3_600_000]],
+    ['2026-05-04 09:12:33,25;1\n2026-05-04 09:12:34,5;2\n', [1000, 2000]],
+  ])('with the delimiter that its first line has: %j', async (text, durations) => {
+    const arrivals = await read(text);
+    expect(arrivals.map(({ atMs }) => atMs)).toEqual([0, 1250]);
+    expect(arrivals.map(({ durationMs }) => durationMs)).toEqual(durations);
+  });
+
+  it.each([
+    '2026-02-30 09:12:33',
+    '2026-05-04 24:00:00',
+    '2026-05-04 09:12:33 CEST',
+    '2026-05-04',
+    '2026-05-04 23:59:60',
+    '04.05.2026 09:12',
+  ])('with the time %s is told which it may have', async (time) => {
+    expect(await mistakes(`start,duration\n${time},1`)).toEqual([
+      expect.stringMatching(/^line 2: start must be a time like .*\+02, .* UTC .*, seconds, or milliseconds/),
+    ]);
+  });
+
+  it('with commas in numbers as well as between fields is told what to do', async () => {
+    expect(await mistakes('start,duration\n2026-05-04 09:12:33,123,60\n1,60,5\n')).toEqual(
+      [2, 3].map((line) => `line ${line}: has a third number: put fields with a comma in quotes, or semicolons between them`),
+    );
   });
 
   it.each(['time,seconds', 'Start time,Duration,Endpoint', '"duration","start"', '05/04/2026 09:12,60'])(
     'that begins with %j is told which header it may have',
     async (header) => {
       expect(await mistakes(`${header}\n1,2\n`)).toEqual([
-        'line 1: is neither a session nor the header start,duration or start,duration,endpoint_id: ' +
-          'start must be a time such as 2026-05-04T09:12:33Z or a number of seconds',
+        expect.stringMatching(
+          /^line 1: is neither a session nor the header start,duration or start,duration,endpoint_id: start must be a time like /,
+        ),
       ]);
     },
   );
 
   it('is refused with the lines and what is wrong with them', async () => {
     expect(await mistakes('start,duration\n1\nyesterday,1\n1,-1\n1,1e9\n1,2,ep,x\n1,\n')).toEqual([
-      'line 2: must be start,duration or start,duration,endpoint_id',
-      'line 3: start must be a time such as 2026-05-04T09:12:33Z or a number of seconds',
-      'line 4: duration must be a number of seconds',
-      'line 5: duration must be a number of seconds',
-      'line 6: must be start,duration or start,duration,endpoint_id',
+      'line 2: must be start,duration or start,duration,endpoint_id, with commas, semicolons or tabs between them',
+      expect.stringMatching(/^line 3: start must be a time like /),
+      'line 4: duration must be a number of seconds, or a time like 1:02:03',
+      'line 5: duration must be a number of seconds, or a time like 1:02:03',
+      'line 6: must be start,duration or start,duration,endpoint_id, with commas, semicolons or tabs between them',
       'and 1 more mistakes',
     ]);
   });
@@ -197,6 +248,32 @@ describe('a file', () => {
 
   it('of more than a million sessions is refused', async () => {
     await expect(read('1,1\n'.repeat(1_000_001))).rejects.toThrow('more than a million sessions');
+  });
+
+  it('is given up where it has no end', async () => {
+    await expect(readSessions('/dev/zero')).rejects.toThrow('/dev/zero is neither a file nor a pipe');
+    await expect(read('x'.repeat(1_200_000))).rejects.toThrow('line 1 does not end within 1 MiB');
+    await expect(read('\n'.repeat(2_000_001))).rejects.toThrow('has more than 2000000 lines');
+    expect((await mistakes('no\n'.repeat(500_000))).at(-1)).toMatch(/^and \d{5} more mistakes, and what follows was not read$/);
+  });
+
+  it('may be a pipe, which is given up as well where it has no end', async () => {
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const write = (command: string) => once(spawn('sh', ['-c', `${command} > "$0"`, pipe], { stdio: 'ignore' }), 'exit');
+    const endless = write('yes | tr -d "\\n"');
+    await expect(readSessions(pipe)).rejects.toThrow('line 1 does not end within 1 MiB');
+    // Nobody reads any more.
+    await endless;
+    const calls = write('printf "1,2\\n3,4\\n"');
+    expect((await readSessions(pipe)).arrivals).toHaveLength(2);
+    await calls;
+  });
+
+  it('of UTF-16 is told as such', async () => {
+    const path = join(folder, 'utf16');
+    await writeFile(path, Buffer.from('\uFEFFstart,duration\n1,2\n', 'utf16le'));
+    await expect(readSessions(path)).rejects.toThrow('is UTF-16; save it as UTF-8');
   });
 
   it('that is not text is refused without being repeated', async () => {
