@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { Failure } from './failure.ts';
+import { membersOf, problemCode } from './foreign.ts';
 import { PATIENCE_MS } from './waiting.ts';
 
 export interface Minted {
@@ -23,9 +24,10 @@ interface Answer {
 const MAX_CONNECTIONS = 256;
 const MAX_ANSWER_CHARACTERS = 64 * 1024;
 const PATH = '/v1/call-tokens';
+const CLOSED_BY_PEER: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
 /**
- * The backend of the simulated clients. Not the client for backends: a retry would hide what is to be measured, an
+ * The backend of the simulated clients. Not the client for backends: its retries would hide what is to be measured, an
  * `Idempotency-Key` would cost the server a look-up, and `fetch` costs several times the CPU of this.
  */
 export class Backend {
@@ -33,6 +35,8 @@ export class Backend {
   readonly #apiKey: string;
   readonly #scheme: typeof http | typeof https;
   readonly #agent: http.Agent;
+  /** Its connections serve one request each. */
+  readonly #fresh: http.Agent;
 
   /** `url` without a slash at its end; a path in it is kept. */
   constructor(url: string, apiKey: string) {
@@ -40,9 +44,10 @@ export class Backend {
     this.#apiKey = apiKey;
     this.#scheme = this.#url.protocol === 'https:' ? https : http;
     this.#agent = new this.#scheme.Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS });
+    this.#fresh = new this.#scheme.Agent({ keepAlive: false });
   }
 
-  /** @throws {Failure} with the code of the problem, `http_<status>`, `unreachable` or `timeout` */
+  /** @throws {Failure} with the code of the problem, `http_<status>`, `unexpected_answer`, `unreachable` or `timeout` */
   async mint({ endpointId, ttlSeconds, maxDurationSeconds }: MintWish): Promise<Minted> {
     const body = JSON.stringify({
       endpoint_id: endpointId,
@@ -50,9 +55,9 @@ export class Backend {
       max_duration_seconds: maxDurationSeconds,
     });
     const answer = await this.#send('POST', '', body);
-    const minted = parse(answer.text);
-    if (answer.status !== 201) throw new Failure(problemCode(answer.status, minted));
+    const minted = membersOf(answer.text);
     const { id, token } = minted;
+    if (answer.status !== 201) throw new Failure(problemCode(answer.status, minted));
     if (typeof id !== 'string' || typeof token !== 'string') throw new Failure('unexpected_answer');
     return { id, token };
   }
@@ -60,16 +65,28 @@ export class Backend {
   /** @throws {Failure} like `mint` */
   async revoke(id: string): Promise<void> {
     const { status, text } = await this.#send('DELETE', `/${encodeURIComponent(id)}`);
-    if (status !== 204) throw new Failure(problemCode(status, parse(text)));
+    if (status !== 204) throw new Failure(problemCode(status, membersOf(text)));
   }
 
   close(): void {
     this.#agent.destroy();
+    this.#fresh.destroy();
   }
 
-  #send(method: 'POST' | 'DELETE', path: string, body?: string): Promise<Answer> {
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const fail = (error: Error) => reject(error instanceof Failure ? error : new Failure('unreachable'));
+  /**
+   * A connection that was kept may be closed by the other side in the very moment in which it is used again. Such a request is
+   * sent once more, on a new one (RFC 9110 section 9.2.2): it was hardly read, and a token too many costs nothing.
+   */
+  async #send(method: 'POST' | 'DELETE', path: string, body?: string): Promise<Answer> {
+    const first = await this.#try(this.#agent, method, path, body);
+    const answer = first ?? (await this.#try(this.#fresh, method, path, body));
+    if (answer === undefined) throw new Failure('unreachable');
+    return answer;
+  }
+
+  /** Undefined when a kept connection was found closed. */
+  #try(agent: http.Agent, method: 'POST' | 'DELETE', path: string, body?: string): Promise<Answer | undefined> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer | undefined>();
     const headers = {
       authorization: `Bearer ${this.#apiKey}`,
       ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
@@ -79,7 +96,11 @@ export class Backend {
       port: this.#url.port,
       path: this.#url.pathname,
     };
-    const request = this.#scheme.request({ ...url, path: url.path + path, method, headers, agent: this.#agent });
+    const request = this.#scheme.request({ ...url, path: url.path + path, method, headers, agent });
+    const fail = (error: NodeJS.ErrnoException) => {
+      if (request.reusedSocket && CLOSED_BY_PEER.has(error.code ?? '')) resolve(undefined);
+      else reject(error instanceof Failure ? error : new Failure('unreachable', error.code));
+    };
     const timer = setTimeout(() => request.destroy(new Failure('timeout')), PATIENCE_MS);
     request.on('response', (response) => {
       let text = '';
@@ -89,7 +110,7 @@ export class Backend {
         if (text.length > MAX_ANSWER_CHARACTERS) request.destroy(new Failure('unexpected_answer'));
       });
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-      response.on('error', fail);
+      response.on('error', (error) => reject(error instanceof Failure ? error : new Failure('unreachable')));
     });
     request.on('error', fail);
     request.on('close', () => clearTimeout(timer));
@@ -97,15 +118,3 @@ export class Backend {
     return promise;
   }
 }
-
-/** The members of a JSON object; none when it is no such thing, as in a proxy's own page. */
-function parse(text: string): Record<string, unknown> {
-  try {
-    return { ...(JSON.parse(text) as object) };
-  } catch {
-    return {};
-  }
-}
-
-const problemCode = (status: number, { code }: Record<string, unknown>): string =>
-  typeof code === 'string' && /^[a-z_]{1,40}$/.test(code) ? code : `http_${status}`;

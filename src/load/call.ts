@@ -80,8 +80,13 @@ export class Call {
     this.#socket?.send({ type: 'hangup' });
   }
 
-  fail(code: string): void {
-    this.#failed.reject(new Failure(code));
+  /** Id of the session, once it is offered. */
+  get sessionId(): string | undefined {
+    return this.#session?.id;
+  }
+
+  fail(code: string, cause?: string): void {
+    this.#failed.reject(new Failure(code, cause));
   }
 
   /** Leaves; a session that has not ended hears its client go. */
@@ -93,8 +98,8 @@ export class Call {
   #listener() {
     return {
       said: (message: ServerMessage) => this.#hear(message),
-      closed: (code: string) => {
-        if (!this.#end) this.fail(code);
+      closed: (code: string, cause?: string) => {
+        if (!this.#end) this.fail(code, cause);
       },
     };
   }

@@ -5,7 +5,7 @@ import type { OfferMessage } from './call-socket.ts';
 import { presentOnce } from './contender.ts';
 import { faultOf } from './ending.ts';
 import { Failure } from './failure.ts';
-import type { Outcome, Stage } from './outcome.ts';
+import type { Outcome, Stage, Step } from './outcome.ts';
 import { createPeer } from './peer/index.ts';
 import type { Peer } from './peer.ts';
 import type { Arrival, Media } from './plan.ts';
@@ -67,6 +67,8 @@ export class Caller {
   #race: Race | undefined;
   #raced: Promise<void> | undefined;
   #presentedMs = 0;
+  #step: Step = 'mint';
+  #tokenId: string | undefined;
   /** When the session is to end. */
   #endsMs = 0;
 
@@ -91,7 +93,7 @@ export class Caller {
       await this.#live();
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      this.#blame(error.code);
+      this.#blame(error.code, error.cause);
     } finally {
       await this.#leave();
     }
@@ -120,17 +122,24 @@ export class Caller {
       ...(ending === 'expiry' && { maxDurationSeconds: Math.ceil(durationMs / 1000) }),
     };
     const { id, token } = await this.#within(this.#backend.mint(wish));
+    this.#tokenId = id;
     this.#mark('mint');
+    this.#step = 'socket';
     const start: StartMessage = { type: 'start', endpoint_id: endpointId, token };
     if (media === 'audio') start.media = { video: 'none' };
     await this.#present(start);
     const offer = await this.#within(this.#call.offered);
     const offeredMs = this.#mark('offer');
+    this.#step = 'hold';
     this.#endsMs = (ending === 'expiry' ? offeredMs : this.#arrival.atMs) + durationMs;
     if (this.#peer && this.#media !== 'none') await this.#connect(await this.#peer, offer);
+    this.#step = 'hold';
     await this.#hold(SENDS_BACK.test(offer.sdp));
+    this.#step = 'end';
     await this.#end(id);
+    this.#step = 'race';
     if (this.#raced) await this.#within(this.#raced);
+    this.#step = 'reuse';
     if (this.#deps.habits.reuse) await this.#presentAgain(start);
   }
 
@@ -138,11 +147,16 @@ export class Caller {
   async #present(start: StartMessage): Promise<void> {
     const { contenders } = this.#deps.habits;
     this.#presentedMs = this.#deps.now();
-    if (contenders === 1) return this.#call.present(this.#url(), start, () => this.#mark('socket'));
+    if (contenders === 1) return this.#call.present(this.#url(), start, () => this.#opened());
     const urls = Array.from({ length: contenders }, (_, offset) => this.#url(offset));
     this.#race = new Race(urls, (socket, offer) => this.#call.adopt(socket, offer));
-    await this.#within(this.#race.present(start, () => this.#mark('socket')));
+    await this.#within(this.#race.present(start, () => this.#opened()));
     this.#raced = this.#judge(this.#race);
+  }
+
+  #opened(): void {
+    this.#mark('socket');
+    this.#step = 'offer';
   }
 
   async #judge(race: Race): Promise<void> {
@@ -151,16 +165,18 @@ export class Caller {
     if (this.#aborted && winners < 2) return;
     this.#outcome.winners = winners;
     if (winners === 0) this.#call.fail(oddity ?? 'no_winner');
-    else if (oddity !== undefined) this.#blame(`loser_${oddity}`);
+    else if (oddity !== undefined) this.#blame(`loser_${oddity}`, undefined, 'race');
   }
 
   /** Waits for ICE and DTLS and, where the offer sends media to the client, for the first packet. */
   async #connect(peer: Peer, { sdp }: OfferMessage): Promise<void> {
     void peer.firstPacket.then(() => this.#mark('first_packet'));
+    this.#step = 'connected';
     await this.#within(Promise.race([peer.connected, this.#call.ended]));
     if (this.#call.end) return;
     const latestMs = Math.max(this.#mark('connected') + FIRST_PACKET_MS, this.#endsMs);
     if (!SENDS_MEDIA.test(sdp)) return;
+    this.#step = 'first_packet';
     await this.#pauseUntil(latestMs, peer.firstPacket);
     const cutShort = this.#stopping || this.#call.end !== undefined;
     if (this.#outcome.timings.first_packet === undefined && !cutShort) this.#blame('no_media');
@@ -259,8 +275,19 @@ export class Caller {
   }
 
   /** What went wrong first is what is told. */
-  #blame(code: string): void {
-    this.#outcome.error ??= code;
+  #blame(code: string, cause?: string, step: Step = this.#step): void {
+    if (this.#outcome.error !== undefined) return;
+    const { sessionId } = this.#call;
+    this.#outcome.error = code;
+    this.#outcome.failed = {
+      atMs: this.#deps.now(),
+      step,
+      ...(cause !== undefined && { cause }),
+      endpointId: this.#arrival.endpointId,
+      url: this.#url(),
+      ...(this.#tokenId !== undefined && { tokenId: this.#tokenId }),
+      ...(sessionId !== undefined && { sessionId }),
+    };
   }
 
   /** @throws {Failure} `timeout`, or that of the call */

@@ -6,11 +6,29 @@
 export const STAGES = ['mint', 'socket', 'offer', 'connected', 'first_packet', 'end'] as const;
 export type Stage = (typeof STAGES)[number];
 
+/**
+ * What a session was about when it failed: a stage that it did not reach, `race` for what the losers heard, `hold` for its time
+ * between the first packet and the end, or `reuse` of its token.
+ */
+export type Step = Stage | 'race' | 'hold' | 'reuse';
+
 /** RTP packets of one session. `lost` are those missing from the sequence numbers that came in (RFC 3550 appendix A.3). */
 export interface Packets {
   sent: number;
   received: number;
   lost: number;
+}
+
+export interface Failed {
+  /** Milliseconds after the start of the run. */
+  atMs: number;
+  step: Step;
+  /** What the system said, such as `ECONNRESET`. */
+  cause?: string;
+  endpointId: string;
+  url: string;
+  tokenId?: string;
+  sessionId?: string;
 }
 
 /** What became of one arrival. */
@@ -23,8 +41,10 @@ export interface Outcome {
   /** Milliseconds of each stage that was reached. */
   timings: Partial<Record<Stage, number>>;
   packets: Packets;
-  /** Why it failed: a code of callgate's, `http_<status>`, `socket_closed_<code>`, `no_media`, `timeout`, …; absent when all went well. */
+  /** Why it failed: a code of the server's, `http_<status>`, `socket_closed_<code>`, `no_media`, `timeout`, …; absent when all went well. */
   error?: string;
+  /** Where it failed, and what its traces in the server's log are found by; with `error` only. */
+  failed?: Failed;
   /** Reason of the server's `ended`. */
   endReason?: string;
   /** How much later than scheduled the tester itself began, milliseconds; the timings hold it too. */

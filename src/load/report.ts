@@ -1,4 +1,4 @@
-import type { Packets, Stage } from './outcome.ts';
+import type { Packets, Stage, Step } from './outcome.ts';
 
 /** Milliseconds. */
 export interface Percentiles {
@@ -24,6 +24,24 @@ export interface Second {
   connected?: { p50: number; p95: number };
 }
 
+/** A session that failed, so that it can be found in the server's log. */
+export interface FailedSession {
+  /** Index in the plan. */
+  index: number;
+  error: string;
+  /** What it was about then: the stage that it did not reach, `race`, `hold` or `reuse`. */
+  step: Step;
+  /** What the system said of it, such as `ECONNRESET`. */
+  cause?: string;
+  /** Seconds after the start of the run, and RFC 3339. */
+  at: number;
+  time: string;
+  url: string;
+  endpointId: string;
+  tokenId?: string;
+  sessionId?: string;
+}
+
 /** What a run showed: what `--json` writes, and what the table and the page are made of. */
 export interface Report {
   command: 'load' | 'replay';
@@ -41,6 +59,8 @@ export interface Report {
   packets: Packets;
   /** Failures by code. */
   errors: Record<string, number>;
+  /** The first 1,000 sessions that failed, in the order in which they did. */
+  failedSessions: FailedSession[];
   /** Ended sessions by the server's reason. */
   endReasons: Record<string, number>;
   /** Tokens presented by several clients at once: with one winner, with none, with several; and those of which

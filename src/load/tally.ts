@@ -1,6 +1,6 @@
 import { type Outcome, type Packets, STAGES, type Stage } from './outcome.ts';
 import { percentiles } from './percentiles.ts';
-import type { Percentiles, Report, Second } from './report.ts';
+import type { FailedSession, Percentiles, Report, Second } from './report.ts';
 
 /** What a report says that the outcomes do not. */
 export interface Run extends Pick<Report, 'command' | 'startedAt' | 'seconds' | 'urls' | 'options' | 'interrupted'> {
@@ -27,6 +27,7 @@ export function tally(run: Run, outcomes: readonly Outcome[]): Report {
     lateness: percentiles(outcomes.map(({ lateMs }) => lateMs)),
     packets: outcomes.reduce(addPackets, { sent: 0, received: 0, lost: 0 }),
     errors: countEach(outcomes.flatMap(({ error }) => error ?? [])),
+    failedSessions: failedOf(Date.parse(run.startedAt), outcomes),
     endReasons: countEach(endReasons),
     ...(contenders > 1 && { race: raceOf(contenders, outcomes) }),
     ...reuseOf(outcomes),
@@ -55,6 +56,17 @@ export function countEach(names: readonly string[]): Record<string, number> {
   const groups = Object.groupBy(names, (name) => name);
   const counts = Object.entries(groups).map(([name, each]) => [name, each?.length ?? 0] as const);
   return Object.fromEntries(counts.sort(([, a], [, b]) => b - a));
+}
+
+const MOST_TOLD = 1000;
+
+function failedOf(startedAt: number, outcomes: readonly Outcome[]): FailedSession[] {
+  const told = outcomes.flatMap(({ index, error, failed }) => {
+    if (error === undefined || failed === undefined) return [];
+    const { atMs, ...where } = failed;
+    return { index, error, at: atMs / 1000, time: new Date(startedAt + atMs).toISOString(), ...where };
+  });
+  return told.sort((a, b) => a.at - b.at).slice(0, MOST_TOLD);
 }
 
 function raceOf(contenders: number, outcomes: readonly Outcome[]): Required<Report>['race'] {

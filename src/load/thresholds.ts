@@ -19,7 +19,7 @@ const COMPARISONS: Readonly<Record<string, (value: number, limit: number) => boo
   '<=': (value, limit) => value <= limit,
 };
 
-const EXPRESSION = /^\s*([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\d+(?:\.\d+)?)\s*$/;
+const EXPRESSION = /^\s*([\w.:-]+)\s*(>=|<=|>|<)\s*(\d+(?:\.\d+)?)\s*$/;
 
 const ALLOWED =
   `Give a metric, one of > >= < <=, and a number, such as 'connected.p95>500'. Metrics: ${STAGES.join('|')} with ` +
@@ -35,10 +35,11 @@ export function parseThreshold(expression: string): Threshold {
 }
 
 function measureOf(metric: string): Threshold['measure'] | undefined {
+  const [, code] = /^errors\.(.+)$/.exec(metric) ?? [];
+  if (code !== undefined) return ({ errors }) => (Object.hasOwn(errors, code) ? errors[code] : 0);
+  if (metric === 'errors') return ({ sessions }) => sessions.failed;
   const [name = '', detail, ...more] = metric.split('.');
   if (more.length > 0) return undefined;
-  if (metric === 'errors') return ({ sessions }) => sessions.failed;
-  if (name === 'errors' && detail) return ({ errors }) => errors[detail] ?? 0;
   if (metric === 'packets.lost_percent') return ({ packets }) => percent(packets.lost, packets.lost + packets.received);
   if (metric === 'sessions.failed_percent') return ({ sessions }) => percent(sessions.failed, sessions.arrived);
   const stage = STAGES.find((each) => each === name);

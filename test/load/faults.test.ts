@@ -79,6 +79,19 @@ describe('a faulty server is found out when it', () => {
   it('refuses upgrades', async () => {
     const { report } = await loadFaulty({ refusesUpgrades: true });
     expect(report.errors).toEqual({ http_503: 10 });
+    const [first] = report.failedSessions;
+    expect(first).toMatchObject({ index: 0, error: 'http_503', step: 'socket', endpointId: 'ep_echo' });
+    expect(first?.tokenId).toMatch(/^ct_\d+$/);
+    const since = (Date.parse(first?.time ?? '') - Date.parse(report.startedAt)) / 1000;
+    expect(Math.abs(since - (first?.at ?? 0))).toBeLessThan(0.002);
+    expect(report.failedSessions).toHaveLength(10);
+  });
+
+  it('ends sessions for a reason of its own, which is told with the session', async () => {
+    const { report } = await loadFaulty({ endReason: 'Lunch break' }, '--fail', 'errors.Lunch_break>9');
+    expect(report.errors).toEqual({ Lunch_break: 10 });
+    expect(report.failedSessions[0]).toMatchObject({ step: 'end', sessionId: expect.stringMatching(/^sess_/) });
+    expect(report.failures).toContain('errors.Lunch_break>9: it was 10');
   });
 
   it('dies at one of its addresses, so that races cannot be held', async () => {
@@ -99,6 +112,11 @@ describe('a faulty server is found out when it', () => {
     expect(notHeld).toBeGreaterThan(0);
     expect(oneWinner + notHeld).toBe(30);
     expect({ code, failures: shown.failures }).toEqual({ code: 1, failures: [`${notHeld} races could not be held`] });
+  });
+
+  it('closes kept connections under the next request, and nothing is lost', async () => {
+    const { code, report } = await loadFaulty({ dropsKept: true }, '--fail', 'errors>0');
+    expect({ code, errors: report.errors }).toEqual({ code: 0, errors: {} });
   });
 
   it('stops minting', async () => {

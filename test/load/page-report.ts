@@ -46,6 +46,7 @@ export function sampleReport(seconds = 90, changes: Partial<Report> = {}): Repor
     lateness: spread(1800, 0.3, 9.5),
     packets: { sent: 1_781_204, received: 1_780_311, lost: 893 },
     errors: { timeout: 11, unavailable: 6, http_503: 2 },
+    failedSessions: [],
     endReasons: { completed: 1702, expired: 61, revoked: 12, client_lost: 6 },
     race: { contenders: 3, oneWinner: 1800, noWinner: 0, severalWinners: 0, notHeld: 0 },
     churn: { killed: 96, resumed: 0 },

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -20,14 +20,18 @@ export interface Faults {
   deaf?: boolean;
   /** Answers upgrades with 503, and keeps the connection. */
   refusesUpgrades?: boolean;
+  /** Ends a session with a reason that callgate does not know. */
+  endReason?: string;
+  /** Closes every kept connection when the next request comes. */
+  dropsKept?: boolean;
   /** Leaves who wins a token right after the offer, and tells the losers nothing. */
   abandons?: boolean;
   /** Tells the losers of a token nothing. */
   mutesLosers?: boolean;
   /** Refuses a used token with this code. */
-  refusal?: keyof typeof CLOSE_CODES;
-  /** Answers mints with this status, after the first so many. */
-  mints?: { status: number; after: number };
+  refusal?: keyof typeof CLOSE_CODES | 'Quota.Exceeded';
+  /** Answers mints with this status, and what a body may say, after the first so many. */
+  mints?: { status: number; after: number; says?: string };
 }
 
 const OFFER = [
@@ -70,7 +74,10 @@ export class FaultyGate implements Target {
 
   private constructor(faults: Faults) {
     this.#faults = faults;
+    const served = new WeakSet<Socket>();
     this.#server = createServer((request, response) => {
+      if (faults.dropsKept && served.has(request.socket)) return request.socket.resetAndDestroy();
+      served.add(request.socket);
       request.resume();
       if (request.method === 'POST') this.#mint(response);
       else response.writeHead(204).end();
@@ -106,7 +113,7 @@ export class FaultyGate implements Target {
   #mint(response: ServerResponse): void {
     const { mints } = this.#faults;
     this.#minted += 1;
-    if (mints && this.#minted > mints.after) return void response.writeHead(mints.status).end('no JSON');
+    if (mints && this.#minted > mints.after) return void response.writeHead(mints.status).end(mints.says ?? 'no JSON');
     const id = `ct_${this.#minted}`;
     response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify({ id, token: `token-${id}` }));
   }
@@ -138,7 +145,7 @@ export class FaultyGate implements Target {
   async #end(ws: WebSocket): Promise<void> {
     await delay(this.#faults.endsLateMs ?? 0);
     for (const [id, session] of this.#sessions) if (session.ws === ws) this.#sessions.delete(id);
-    say(ws, { type: 'ended', reason: 'completed' });
+    say(ws, { type: 'ended', reason: (this.#faults.endReason ?? 'completed') as 'completed' });
     ws.close(1000);
   }
 
@@ -160,7 +167,8 @@ function refuseUpgrade(socket: Duplex): void {
 
 const say = (ws: WebSocket, message: ServerMessage): void => ws.send(JSON.stringify(message));
 
-function refuse(ws: WebSocket, code: keyof typeof CLOSE_CODES): void {
-  say(ws, { type: 'error', code, message: 'no', retryable: false });
-  ws.close(CLOSE_CODES[code]);
+function refuse(ws: WebSocket, code: keyof typeof CLOSE_CODES | 'Quota.Exceeded'): void {
+  const known = code === 'Quota.Exceeded' ? 'unavailable' : code;
+  say(ws, { type: 'error', code: code as typeof known, message: 'no', retryable: false });
+  ws.close(CLOSE_CODES[known]);
 }
