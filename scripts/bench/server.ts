@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -31,7 +32,8 @@ export class BenchServer implements AsyncDisposable {
   readonly #tenants: Tenants;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: MINTS_IN_FLIGHT });
 
-  static async start(redisUrl: string, processes = 1): Promise<BenchServer> {
+  /** `log` is a file that gets what is logged, from `info` on; without it only errors are, on standard output. */
+  static async start(redisUrl: string, processes = 1, log?: string): Promise<BenchServer> {
     const folder = await mkdtemp(join(tmpdir(), 'callgate-bench-'));
     const { key, sha256 } = createApiKey('bench');
     const tenants = new Tenants(folder, sha256);
@@ -44,13 +46,16 @@ export class BenchServer implements AsyncDisposable {
       CALLGATE_CONFIG: join(folder, 'callgate.yaml'),
       CALLGATE_TENANTS: tenants.path,
       CALLGATE_SIGNING_KEYS: join(folder, 'keys.json'),
+      ...(log !== undefined && { LOG_LEVEL: 'info' }),
     };
+    const output = log === undefined ? 'inherit' : openSync(log, 'a');
     const children = Array.from({ length: processes }, () =>
       spawn(process.execPath, ['--expose-gc', '--import', PROBE, CLI, 'serve'], {
         env,
-        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+        stdio: ['ignore', output, 'inherit', 'ipc'],
       }),
     );
+    if (output !== 'inherit') closeSync(output);
     const server = new BenchServer({ children, port, key, tenants });
     await server.#ready();
     return server;

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseRate } from '../../src/load/options.ts';
 import { MEDIA, type Media } from '../../src/load/plan.ts';
@@ -5,6 +8,7 @@ import { TestRedis } from '../../test/support/redis.ts';
 import { describeMachine } from '../bench/machine.ts';
 import { BenchServer } from '../bench/server.ts';
 import { findCapacity } from './capacity.ts';
+import { howToLook, keep, keptIn } from './look.ts';
 import { Observer } from './observer.ts';
 import { resultTable } from './result.ts';
 import { Tester } from './tester.ts';
@@ -22,8 +26,10 @@ const { minutes, media, rate } = program.opts<{ minutes: number; media: Media; r
 process.once('disconnect', () => process.exit(1));
 
 const redis = await TestRedis.start();
+const folder = await mkdtemp(join(tmpdir(), 'callgate-soak-'));
+const kept = keptIn(folder);
 try {
-  await using server = await BenchServer.start(redis.url);
+  await using server = await BenchServer.start(redis.url, 1, kept.serverLog);
   await using tester = await Tester.create(server, media);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tester.stop());
   const observer = new Observer(server, redis);
@@ -33,6 +39,7 @@ try {
   if (!tester.stopped) await report(await soak(tester, observer, arrivals));
 } finally {
   await redis.stop();
+  if (process.exitCode === 0) await rm(folder, { recursive: true });
 }
 process.exit(process.exitCode ?? 1);
 
@@ -51,6 +58,8 @@ async function report(soak: Soak): Promise<void> {
   const failures = failuresOf(soak);
   console.log(`\n${await describeMachine()}\n\n${resultTable(soak)}\n`);
   for (const failure of failures) console.log(`FAILED: ${failure}`);
+  if (failures.length > 0) await keep(soak.load, kept);
+  if (failures.length > 0) console.log(howToLook(soak.load, kept).join('\n'));
   if (failures.length === 0) console.log('PASSED: memory is flat, nothing is left, nothing went wrong');
   process.exitCode = failures.length === 0 ? 0 : 1;
 }

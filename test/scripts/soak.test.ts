@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
+import { howToLook, keptIn } from '../../scripts/soak/look.ts';
 import { failuresOf, type Sample, type Soak, type State, slopePerMinute } from '../../scripts/soak/verdict.ts';
 import { tally } from '../../src/load/tally.ts';
 
-const run = { command: 'replay', startedAt: '', seconds: 600, urls: [], options: [], interrupted: false } as const;
+const run = { command: 'replay', startedAt: '2026-05-04T09:12:33.000Z', seconds: 600, urls: [], options: [], interrupted: false } as const;
 const outcome = { index: 0, scheduledMs: 0, timings: { mint: 5, offer: 9 }, endReason: 'completed', lateMs: 0 };
 const load = tally({ ...run, urls: [], options: [], planned: 1, contenders: 1 }, [
   { ...outcome, packets: { sent: 1000, received: 999, lost: 1 } },
@@ -97,4 +98,21 @@ it('a soak that was cut short shows nothing', () => {
     "it was too short to tell whether Node's heap grows",
     'it was too short to tell whether resident memory of the workers grows',
   ]);
+});
+
+it('one that failed ends with how to look at the calls that were lost', () => {
+  const call = { at: 61.5, time: '2026-05-04T09:13:34.500Z', url: 'http://127.0.0.1', endpointId: 'ep_bench' };
+  const failedSessions = [
+    { ...call, index: 7, error: 'no_media', step: 'first_packet' as const, tokenId: 'ct_a_b', sessionId: 'sess_7' },
+    { ...call, index: 8, error: 'unreachable', cause: 'ECONNRESET', step: 'mint' as const },
+  ];
+  expect(howToLook({ ...load, failedSessions }, keptIn('/kept'))).toEqual([
+    '61.500 s (2026-05-04T09:13:34.500Z): no_media at first_packet, sess_7',
+    '61.500 s (2026-05-04T09:13:34.500Z): unreachable (ECONNRESET) at mint, 2026-05-04T09:13:34',
+    'the report: /kept/report.json',
+    "the server's log: /kept/server.log",
+    'the calls that failed:  jq .failedSessions /kept/report.json',
+    'what the server says of one:  grep sess_7 /kept/server.log',
+  ]);
+  expect(howToLook(load, keptIn('/kept'))).toHaveLength(2);
 });
