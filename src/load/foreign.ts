@@ -9,7 +9,7 @@ export function codeOf(value: unknown): string | undefined {
     .trim()
     .replace(/[^\w.:-]+/g, '_')
     .slice(0, LONGEST);
-  return /\w/.test(code) ? code : undefined;
+  return /[a-z0-9]/i.test(code) ? code : undefined;
 }
 
 /** The code in an answer of HTTP that is no success, in one of the members where APIs put it, or else `http_<status>`. */

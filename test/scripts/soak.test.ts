@@ -3,7 +3,14 @@ import { howToLook, keptIn } from '../../scripts/soak/look.ts';
 import { failuresOf, type Sample, type Soak, type State, slopePerMinute } from '../../scripts/soak/verdict.ts';
 import { tally } from '../../src/load/tally.ts';
 
-const run = { command: 'replay', startedAt: '2026-05-04T09:12:33.000Z', seconds: 600, urls: [], options: [], interrupted: false } as const;
+const run = {
+  command: 'replay',
+  startedAt: '2026-05-04T09:12:33.000Z',
+  seconds: 600,
+  urls: [],
+  options: [],
+  interrupted: false,
+} as const;
 const outcome = { index: 0, scheduledMs: 0, timings: { mint: 5, offer: 9 }, endReason: 'completed', lateMs: 0 };
 const load = tally({ ...run, urls: [], options: [], planned: 1, contenders: 1 }, [
   { ...outcome, packets: { sent: 1000, received: 999, lost: 1 } },

@@ -174,7 +174,10 @@ describe('a CSV file', () => {
 
   it.each([
     ['start;duration;endpoint_id\n2026-05-04 09:12:33,25;1,5;ep_a\n2026-05-04 09:12:34,5;0:01:02,5;', [1500, 62_500]],
-    ['\uFEFF"Start";"Duration"\r\n"2026-05-04 09:12:33,25";"1,5"\r\n"2026-05-04 09:12:34,5";"62,5"\r\n', [1500, 62_500]],
+    [
+      '\uFEFF"Start";"Duration"\r\n"2026-05-04 09:12:33,25";"1,5"\r\n"2026-05-04 09:12:34,5";"62,5"\r\n',
+      [1500, 62_500],
+    ],
     ['start\tduration\n2026-05-04 09:12:33,25\t1.5\n2026-05-04 09:12:34.5\t00:01:02.5\n', [1500, 62_500]],
     ['start,duration\n"2026-05-04 09:12:33,25","1,5"\n2026-05-04 09:12:34.5,1:00:00\n', [1500, 3_600_000]],
     ['2026-05-04 09:12:33,25;1\n2026-05-04 09:12:34,5;2\n', [1000, 2000]],
@@ -199,7 +202,9 @@ describe('a CSV file', () => {
 
   it('with commas in numbers as well as between fields is told what to do', async () => {
     expect(await mistakes('start,duration\n2026-05-04 09:12:33,123,60\n1,60,5\n')).toEqual(
-      [2, 3].map((line) => `line ${line}: has a third number: put fields with a comma in quotes, or semicolons between them`),
+      [2, 3].map(
+        (line) => `line ${line}: has a third number: put fields with a comma in quotes, or semicolons between them`,
+      ),
     );
   });
 
@@ -254,13 +259,16 @@ describe('a file', () => {
     await expect(readSessions('/dev/zero')).rejects.toThrow('/dev/zero is neither a file nor a pipe');
     await expect(read('x'.repeat(1_200_000))).rejects.toThrow('line 1 does not end within 1 MiB');
     await expect(read('\n'.repeat(2_000_001))).rejects.toThrow('has more than 2000000 lines');
-    expect((await mistakes('no\n'.repeat(500_000))).at(-1)).toMatch(/^and \d{5} more mistakes, and what follows was not read$/);
+    expect((await mistakes('no\n'.repeat(500_000))).at(-1)).toMatch(
+      /^and \d{5} more mistakes, and what follows was not read$/,
+    );
   });
 
   it('may be a pipe, which is given up as well where it has no end', async () => {
     const pipe = join(folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
-    const write = (command: string) => once(spawn('sh', ['-c', `${command} > "$0"`, pipe], { stdio: 'ignore' }), 'exit');
+    const write = (command: string) =>
+      once(spawn('sh', ['-c', `${command} > "$0"`, pipe], { stdio: 'ignore' }), 'exit');
     const endless = write('yes | tr -d "\\n"');
     await expect(readSessions(pipe)).rejects.toThrow('line 1 does not end within 1 MiB');
     // Nobody reads any more.
