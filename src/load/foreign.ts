@@ -7,7 +7,7 @@ export function codeOf(value: unknown): string | undefined {
   if (typeof value !== 'string' && typeof value !== 'number') return undefined;
   const code = String(value)
     .trim()
-    .replace(/[^\w.:-]+/g, '_')
+    .replace(/[^\w:-]+/g, '_')
     .slice(0, LONGEST);
   return /[a-z0-9]/i.test(code) ? code : undefined;
 }

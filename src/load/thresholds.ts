@@ -35,11 +35,10 @@ export function parseThreshold(expression: string): Threshold {
 }
 
 function measureOf(metric: string): Threshold['measure'] | undefined {
-  const [, code] = /^errors\.(.+)$/.exec(metric) ?? [];
-  if (code !== undefined) return ({ errors }) => (Object.hasOwn(errors, code) ? errors[code] : 0);
-  if (metric === 'errors') return ({ sessions }) => sessions.failed;
   const [name = '', detail, ...more] = metric.split('.');
   if (more.length > 0) return undefined;
+  if (metric === 'errors') return ({ sessions }) => sessions.failed;
+  if (name === 'errors' && detail) return ({ errors }) => (Object.hasOwn(errors, detail) ? errors[detail] : 0);
   if (metric === 'packets.lost_percent') return ({ packets }) => percent(packets.lost, packets.lost + packets.received);
   if (metric === 'sessions.failed_percent') return ({ sessions }) => percent(sessions.failed, sessions.arrived);
   const stage = STAGES.find((each) => each === name);

@@ -41,6 +41,6 @@ describe('what a server says that callgate would not', () => {
   it('is the code of a refused start', async () => {
     const gate = await gateWith({ winners: 0, refusal: 'Quota.Exceeded' });
     const start = { type: 'start', endpoint_id: 'ep_echo', token: 'a' } as const;
-    expect(await presentOnce(gate.urls[0]!, start)).toBe('Quota.Exceeded');
+    expect(await presentOnce(gate.urls[0]!, start)).toBe('Quota_Exceeded');
   });
 });
