@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
+import { serveFile } from '../http/memory-files.ts';
 import { onlyAllow } from '../mint/methods.ts';
 import { toBytes } from '../mint/problems.ts';
 import { finish, frame } from './document.ts';
@@ -26,6 +27,59 @@ const STYLE = `
 .swagger-ui .response-col_links, .swagger-ui .response-control-media-type__accept-message { display: none }
 html.dark-mode .swagger-ui .examples-select__section-label { color: #e4e6e6 }
 `;
+
+/** Of the package, only the files of Swagger UI: its plugin opens one for each request. */
+const RENDERER = new URL('static/', import.meta.resolve('@fastify/swagger-ui'));
+const RENDERER_FILES = [
+  'swagger-ui-bundle.js',
+  'swagger-ui-standalone-preset.js',
+  'swagger-ui.css',
+  'index.css',
+  'favicon-32x32.png',
+];
+
+/** The page, whose links hold below a path that a proxy takes away. */
+const page = (base: string) => `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>callgate API</title>
+<link rel="icon" type="image/png" href="${base}static/favicon-32x32.png">
+<link rel="stylesheet" href="${base}static/swagger-ui.css">
+<link rel="stylesheet" href="${base}static/index.css">
+<link rel="stylesheet" href="${base}static/callgate.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="${base}static/swagger-ui-bundle.js"></script>
+<script src="${base}static/swagger-ui-standalone-preset.js"></script>
+<script src="${base}static/callgate.js"></script>
+</body>
+</html>
+`;
+
+const SCRIPT = `SwaggerUIBundle({
+  presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+  layout: 'StandaloneLayout',
+  url: new URL('../../openapi.json', document.currentScript.src).href,
+  dom_id: '#swagger-ui',
+  supportedSubmitMethods: [],
+  docExpansion: 'list',
+  deepLinking: true,
+  defaultModelsExpandDepth: 0,
+  validatorUrl: null,
+});
+`;
+
+function servePage(app: FastifyInstance): void {
+  serveFile(app, '/docs', 'index.html', Buffer.from(page('docs/')));
+  serveFile(app, '/docs/', 'index.html', Buffer.from(page('')));
+  for (const [name, text] of Object.entries({ 'callgate.css': STYLE, 'callgate.js': SCRIPT })) {
+    serveFile(app, `/docs/static/${name}`, name, Buffer.from(text));
+  }
+  for (const name of RENDERER_FILES)
+    serveFile(app, `/docs/static/${name}`, name, readFileSync(new URL(name, RENDERER)));
+}
 
 /**
  * Takes down every route that is registered from now on and has a tag; `/openapi.json` tells them, and `/docs` shows
@@ -53,10 +107,6 @@ export function serveReference(app: FastifyInstance, publicUrl: string | undefin
         'referrer-policy': 'no-referrer',
       });
     });
-    await scope.register(swaggerUi, {
-      routePrefix: '/docs',
-      uiConfig: { supportedSubmitMethods: [], docExpansion: 'list', deepLinking: true, defaultModelsExpandDepth: 0 },
-      theme: { title: 'callgate API', css: [{ filename: 'callgate.css', content: STYLE }] },
-    });
+    servePage(scope);
   });
 }
