@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /** These wait more than they work, so that two files share the cores well. */
 const SIDE_BY_SIDE = [
-  'test/{backend,client,config,directory,gateway,mint,protocol,reference,sdp,session,telemetry,tokens}/**/*.test.ts',
+  'test/{backend,client,config,directory,gateway,http,mint,protocol,reference,sdp,session,telemetry,tokens}/**/*.test.ts',
   'test/*.test.ts',
 ];
 /** This one compares times. */

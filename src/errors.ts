@@ -18,6 +18,8 @@ export const HTTP_PROBLEMS = {
   token_not_found: [404, 'No such call token'],
   not_found: [404, 'No such resource'],
   method_not_allowed: [405, 'The resource does not take this method'],
+  expectation_failed: [417, 'The server knows no expectation but 100-continue'],
+  upgrade_required: [426, 'Open a WebSocket here'],
   idempotency_key_reused: [422, 'The Idempotency-Key was used with another body'],
   endpoint_disabled: [409, 'The endpoint is disabled'],
   flow_not_live: [409, 'The flow of the endpoint is not live'],

@@ -7,6 +7,7 @@ import { endsSessions } from './directory/callability.ts';
 import { openDirectory } from './directory/open.ts';
 import { Admission } from './gateway/admission.ts';
 import { Gateway } from './gateway/gateway.ts';
+import { HttpServers } from './http/servers.ts';
 import { openMedia } from './media/open.ts';
 import { createApi } from './mint/api.ts';
 import { createApiKey } from './mint/api-keys.ts';
@@ -88,6 +89,7 @@ async function assemble(
     redis,
     maxLength: config.audit.stream_max_length,
     onDropped: () => metrics.auditDropped(),
+    onLeftOut: () => metrics.auditLeftOut(),
   });
   owned.defer(() => audit.close());
   const trace =
@@ -108,8 +110,10 @@ async function assemble(
   // A file is there from the start; what is published to a Redis may not be.
   const published = () => (config.tenants === undefined ? { directory: directory.ready } : {});
   const readiness = () => ({ store: store.ready, media: media.ready, ...published() });
+  const servers = new HttpServers(config);
   const app = createApi({
     config,
+    servers,
     demoKey: demoKey?.key,
     directory,
     store,
@@ -170,6 +174,7 @@ async function assemble(
   const gateway: Gateway = new Gateway({
     config,
     log,
+    connections: servers.connections,
     admit: (start, origin, watch) => admission.admit(start, origin, watch),
     createSession,
     onRefused: (code, about) => {
@@ -194,7 +199,11 @@ async function assemble(
   if (config.issuers.length > 0) await nextSecond(store.now());
   await listen(app, config);
   const { address, port, family } = app.server.address() as AddressInfo;
-  const metricsServer = await startMetricsServer(metrics, config.http.metrics_host, metricsPorts(config, port));
+  const metricsServer = await startMetricsServer(metrics, {
+    host: config.http.metrics_host,
+    ports: metricsPorts(config, port),
+    servers,
+  });
   owned.defer(() => metricsServer.close());
   const host = family === 'IPv6' ? `[${address}]` : address;
   const url = `http://${host}:${port}`;

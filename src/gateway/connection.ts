@@ -4,13 +4,13 @@ import type { WebSocket } from 'ws';
 import type { Config } from '../config.ts';
 import { deadline } from '../deadline.ts';
 import { CallgateError, isCallCode, unspent } from '../errors.ts';
+import type { PeerAddress } from '../http/address.ts';
 import { badMessage, MAX_FRAME_BYTES, maxAnswerBytes, parseClientMessage } from '../protocol/codec.ts';
 import type { CallErrorCode } from '../protocol/codes.ts';
 import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
 import type { Session, SessionClient, SessionGrant } from '../session/session.ts';
 import type { Asker, AuditEvent } from '../telemetry/audit.ts';
 import type { CallTokenClaims } from '../tokens/claims.ts';
-import type { PeerAddress } from './address.ts';
 import { MessageRate } from './message-rate.ts';
 
 /** Whose socket it is. */

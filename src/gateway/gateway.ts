@@ -5,12 +5,15 @@ import type { Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '../config.ts';
 import { deadline } from '../deadline.ts';
-import { unspent } from '../errors.ts';
+import { CallgateError, unspent } from '../errors.ts';
+import { peerAddress } from '../http/address.ts';
+import type { Connections } from '../http/connections.ts';
+import { settleTarget } from '../http/host.ts';
+import { endWithProblem } from '../mint/problems.ts';
 import { maxAnswerBytes } from '../protocol/codec.ts';
 import { CONNECT_PATH, SUBPROTOCOL } from '../protocol/codes.ts';
 import { readEarlyStart } from '../protocol/early-start.ts';
 import { newRequestId } from '../telemetry/request-id.ts';
-import { peerAddress } from './address.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
 import { AddressLimits } from './limits.ts';
 
@@ -20,6 +23,7 @@ const MAX_PAYLOAD_BYTES = Math.max(512 * 1024, maxAnswerBytes(200));
 export interface GatewayDeps extends Pick<ConnectionDeps, 'admit' | 'createSession' | 'onRefused'> {
   config: Config;
   log: Logger;
+  connections: Connections;
 }
 
 /**
@@ -85,6 +89,9 @@ export class Gateway {
         this.#presenting.delete(connection);
       },
     };
+    this.#wss.on('wsClientError', ({ message }, socket) => {
+      endWithProblem(socket, new CallgateError('request_malformed', { message }));
+    });
     this.#pingInTurn();
   }
 
@@ -95,10 +102,18 @@ export class Gateway {
   /** Takes an upgrade request of the HTTP server. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', (error) => this.#deps.log.debug({ err: error }, 'upgrade failed'));
-    const path = (request.url ?? '').split('?', 1)[0];
-    if (path !== CONNECT_PATH) return refuseUpgrade(socket, '404 Not Found');
-    if (this.#closing) return refuseUpgrade(socket, '503 Service Unavailable');
+    const error = this.#refusal(request);
+    if (error) return endWithProblem(socket, error);
     this.#wss.handleUpgrade(request, socket, head, (ws) => this.#accept(ws, request));
+  }
+
+  #refusal(request: IncomingMessage): CallgateError | undefined {
+    const message = settleTarget(request);
+    if (message !== undefined) return new CallgateError('request_malformed', { message });
+    if ((request.url ?? '').split('?', 1)[0] !== CONNECT_PATH) return new CallgateError('not_found');
+    if (this.#closing) return new CallgateError('unavailable');
+    if (request.headers['sec-websocket-version'] === '13') return undefined;
+    return new CallgateError('upgrade_required', { message: 'Sec-WebSocket-Version must be 13' });
   }
 
   /** Stops taking sockets and closes those that have no session; sessions close their own. Idempotent. */
@@ -122,14 +137,13 @@ export class Gateway {
     ws.stream = request.socket;
     const { admission, http } = this.#deps.config;
     const peer = peerAddress(request, http.trusted_proxies);
-    const counted = this.#limits.openSocket(peer);
+    const counted = this.#deps.connections.admitSocket(request.socket, peer);
     const asker = { request_id: newRequestId(), peer: peer.address };
     const client = { peer, origin: request.headers.origin, stream: request.socket, asker };
     const connection = new Connection(ws, client, this.#connectionDeps);
     this.#connections.add(connection);
     ws.once('close', () => {
       this.#connections.delete(connection);
-      if (counted) this.#limits.closeSocket(peer);
     });
     try {
       // What is wrong with the start itself comes first in the documented order.
@@ -145,9 +159,3 @@ export class Gateway {
     }
   }
 }
-
-/** Node has let go of the socket by now, and of its timeouts: a peer that never closes its end must not keep ours. */
-const refuseUpgrade = (socket: Duplex, status: string): void => {
-  socket.once('finish', () => socket.destroy());
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-};

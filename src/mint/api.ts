@@ -1,4 +1,5 @@
 import { METHODS } from 'node:http';
+import type { Socket } from 'node:net';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import {
   type FastifyBaseLogger,
@@ -8,13 +9,16 @@ import {
   fastify,
   LogController,
 } from 'fastify';
+import { CallgateError } from '../errors.ts';
+import { HttpServers } from '../http/servers.ts';
+import { CONNECT_PATH } from '../protocol/codes.ts';
 import { operation } from '../reference/operations.ts';
 import { serveReference } from '../reference/routes.ts';
 import { newRequestId } from '../telemetry/request-id.ts';
 import type { MintDeps } from './call-tokens.ts';
 import { demoRoutes } from './demo.ts';
 import { onlyAllow } from './methods.ts';
-import { refuseConnection, sendProblem, toBytes } from './problems.ts';
+import { refuseConnection, refuseRequest, sendProblem, toBytes } from './problems.ts';
 import { MINT_PATH, mintRoutes, refusePage } from './routes.ts';
 import { Health, KeySet, Readiness } from './schemas.ts';
 import { createWsUrl } from './ws-url.ts';
@@ -25,9 +29,13 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
 /** How often Node looks for requests that are past their time; 30 s by default. */
 const TIMEOUT_CHECK_MS = 500;
+/** Longer than the proxies in front keep theirs (nginx 60 s), so that it is them who close, and no request is lost. */
+const KEEP_ALIVE_MS = 72_000;
 
 export interface ApiDeps extends Omit<MintDeps, 'wsUrl'> {
   log: FastifyBaseLogger;
+  /** Makes its server. */
+  servers?: HttpServers;
   /** The key with which the demo mints for its own page; undefined outside the demo. */
   demoKey: string | undefined;
   /** The public signing keys, as a JWK set (RFC 7517 section 5). */
@@ -45,22 +53,27 @@ type StatusDeps = Pick<ApiDeps, 'jwks' | 'readiness' | 'shardsAway'>;
  */
 export function createApi({ log, demoKey, jwks, readiness, shardsAway, ...parts }: ApiDeps): FastifyInstance {
   const { http, admission } = parts.config;
+  const servers = parts.servers ?? new HttpServers(parts.config);
   const app = fastify({
     loggerInstance: log,
     logController: new RequestLog({ requestIdLogLabel: 'request_id' }),
     genReqId: newRequestId,
-    trustProxy: http.trusted_proxies > 0 && ((_address, hop) => hop < http.trusted_proxies),
     bodyLimit: MAX_BODY_BYTES,
-    requestTimeout: Math.max(REQUEST_TIMEOUT_MS, admission.headers_timeout_ms),
-    http: {
-      headersTimeout: admission.headers_timeout_ms,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      // Some HTTP clients offer h2c with every request; RFC 9110 section 7.8 lets a server answer as if they had not.
-      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
-    },
+    serverFactory: (handle) =>
+      servers.create(
+        {
+          requestTimeout: Math.max(REQUEST_TIMEOUT_MS, admission.headers_timeout_ms),
+          headersTimeout: admission.headers_timeout_ms,
+          keepAliveTimeout: KEEP_ALIVE_MS,
+          connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+          maxHeaderSize: MAX_HEADER_BYTES,
+        },
+        { handle, refuse: refuseRequest },
+      ),
     routerOptions: { maxParamLength: MAX_HEADER_BYTES },
-    clientErrorHandler: refuseConnection,
+    clientErrorHandler: (error, socket) => {
+      if (!servers.turns.stop(socket as Socket)) refuseConnection(error, socket as Socket);
+    },
     // A path with a bad escape meets no route and so no hook, but pages are refused first of all here too.
     frameworkErrors: (error, request, reply) => void sendProblem(refusePage(request) ?? error, request, reply),
     // Fastify's own answer while closing is no problem document; what is being served is served to its end.
@@ -86,6 +99,10 @@ export function createApi({ log, demoKey, jwks, readiness, shardsAway, ...parts 
   return app;
 }
 
+const UPGRADE_REQUIRED =
+  'This request asked for no WebSocket. A proxy in front must speak HTTP/1.1 to this server and hand on Upgrade and ' +
+  'Connection; nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";';
+
 function statusRoutes(app: FastifyInstance, { jwks, readiness, shardsAway = () => [] }: StatusDeps): void {
   app.get('/healthz', { schema: { ...operation('health'), response: { 200: Health } } }, async () => ({
     status: 'live',
@@ -106,7 +123,10 @@ function statusRoutes(app: FastifyInstance, { jwks, readiness, shardsAway = () =
     reply.type('application/jwk-set+json').header('cache-control', 'public, max-age=300');
     return reply.send(toBytes(jwks()));
   });
-  for (const url of ['/healthz', '/readyz', '/.well-known/jwks.json']) onlyAllow(app, url, ['GET']);
+  app.get(CONNECT_PATH, async () => {
+    throw new CallgateError('upgrade_required', { message: UPGRADE_REQUIRED });
+  });
+  for (const url of [CONNECT_PATH, '/healthz', '/readyz', '/.well-known/jwks.json']) onlyAllow(app, url, ['GET']);
 }
 
 /** One line a request, for debugging: routes instead of URLs, because a URL may hold what somebody pasted there. */

@@ -1,14 +1,15 @@
 import type { FastifyRequest } from 'fastify';
 import type { ApiKey } from '../directory/directory.ts';
+import type { PeerAddress } from '../http/address.ts';
 import type { AuditEvent } from '../telemetry/audit.ts';
 import { isName, parseTokenId } from '../tokens/claims.ts';
 
 /** Who asks, as far as a request shows it. */
-export const asker = (request: FastifyRequest, key?: ApiKey): Omit<AuditEvent, 'event'> => ({
+export const asker = (request: FastifyRequest, { address }: PeerAddress, key?: ApiKey): Omit<AuditEvent, 'event'> => ({
   team: key?.team,
   key_id: key?.id,
   request_id: request.id,
-  peer: request.ip,
+  peer: address,
 });
 
 /** What was asked for in vain: nothing that a client sent but what has the form of an id. */

@@ -1,4 +1,4 @@
-import type { FastifyRequest } from 'fastify';
+import type { IncomingMessage } from 'node:http';
 import type { Config } from '../config.ts';
 import { callability } from '../directory/callability.ts';
 import type { DirectorySource, Endpoint } from '../directory/directory.ts';
@@ -23,7 +23,7 @@ export interface MintDeps {
   /** Takes down what was done and what was refused. */
   audit: (event: AuditEvent) => void;
   /** Where a client presents the token that this request mints. */
-  wsUrl: (request: FastifyRequest) => string;
+  wsUrl: (request: IncomingMessage) => string;
 }
 
 type Minted = Omit<MintedToken, 'ws_url'>;

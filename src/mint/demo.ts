@@ -6,7 +6,7 @@ import { Type } from 'typebox';
 import { CallgateApiError, createClient } from '../backend/index.ts';
 import { callability } from '../directory/callability.ts';
 import { CallgateError, HTTP_PROBLEMS, type HttpErrorCode } from '../errors.ts';
-import { isLoopback } from '../loopback.ts';
+import { loopbackOrigin } from '../http/host.ts';
 import type { MintDeps } from './call-tokens.ts';
 import { takeJsonBodies } from './json-body.ts';
 import { onlyAllow } from './methods.ts';
@@ -55,7 +55,7 @@ export const demoRoutes: FastifyPluginAsyncTypebox<DemoDeps> = async (app, deps)
       const minted = await backend(request)
         .mint({ endpoint_id, ...more })
         .catch(passOn);
-      return reply.code(201).send({ ...minted, ws_url: deps.wsUrl(request) });
+      return reply.code(201).send({ ...minted, ws_url: deps.wsUrl(request.raw) });
     },
   );
   onlyAllow(app, '/call-tokens', ['POST']);
@@ -86,15 +86,13 @@ const addressOf = ({ localAddress = '', localFamily, localPort }: Socket): strin
   `http://${localFamily === 'IPv6' ? `[${localAddress}]` : localAddress}:${localPort}`;
 
 /**
- * Whether a request comes from the page that this server itself serves on loopback. Its `Host` must be a loopback name
- * with the port that it reached, because DNS rebinding reaches loopback under another name. Browsers send an `Origin`
+ * Whether a request comes from the page that this server itself serves on loopback. Browsers send an `Origin`
  * with every POST, and omit it on a GET of the same origin only.
  */
-function isOwnPage({ method, headers, socket }: IncomingMessage): boolean {
-  const { host = '', origin, 'sec-fetch-site': site = 'same-origin' } = headers;
-  const url = URL.parse(`http://${host}`);
-  if (url === null || url.host !== host.toLowerCase()) return false;
-  if (!isLoopback(url.hostname) || Number(url.port || 80) !== socket.localPort) return false;
-  const isSameOrigin = origin === undefined ? method !== 'POST' : origin === url.origin;
+function isOwnPage(request: IncomingMessage): boolean {
+  const { origin, 'sec-fetch-site': site = 'same-origin' } = request.headers;
+  const own = loopbackOrigin(request);
+  if (own === undefined) return false;
+  const isSameOrigin = origin === undefined ? request.method !== 'POST' : origin === own;
   return isSameOrigin && site === 'same-origin';
 }

@@ -1,5 +1,5 @@
-import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { CallgateError, HTTP_PROBLEMS, type HttpErrorCode, isCallCode, isHttpCode } from '../errors.ts';
 import { newRequestId } from '../telemetry/request-id.ts';
@@ -30,35 +30,58 @@ export function toCallgateError(error: unknown): CallgateError {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toCallgateError(error);
   if (known.status >= 500) request.log.error({ err: known.cause ?? known, code: known.code }, 'request failed');
-  const retryAfter = known.retryAfter ?? (known.code === 'unavailable' ? RETRY_UNAVAILABLE : undefined);
-  if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
-  if (known.status === 401) reply.header('www-authenticate', challenge(known.code));
   return reply
     .code(known.status)
+    .headers(headersOf(known))
     .header('x-request-id', request.id)
     .type(MEDIA_TYPE)
     .send(toBytes(toProblem(known, request.id)));
+}
+
+/** Answers a request that reaches no route, and closes its connection. */
+export function refuseRequest(response: ServerResponse, error: CallgateError): void {
+  const requestId = newRequestId();
+  response.writeHead(error.status, rawHeaders(error, requestId)).end(JSON.stringify(toProblem(error, requestId)));
 }
 
 /**
  * Answers what Node's HTTP parser refused (no request came of it) and closes the connection: 431 for headers that are
  * too large, 408 for a request that took too long, 400 for anything else.
  */
-export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+export function refuseConnection({ code }: NodeJS.ErrnoException, socket: Duplex): void {
+  if (code === 'ECONNRESET') return void socket.destroy();
+  const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+  endWithProblem(socket, new CallgateError('request_malformed', { message: STATUS_CODES[status] ?? '' }), status);
+}
+
+/** The last that is written to a connection which Node's HTTP server has let go of. */
+export function endWithProblem(socket: Duplex, error: CallgateError, status = error.status): void {
+  if (!socket.writable) return void socket.destroy();
   const requestId = newRequestId();
-  const problem = toProblem(new CallgateError('request_malformed', { message: STATUS_CODES[status] ?? '' }), requestId);
-  const body = JSON.stringify({ ...problem, status });
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: ${MEDIA_TYPE}\r\nx-request-id: ${requestId}\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-    // A peer that reads nothing must not keep the socket.
-    () => socket.destroySoon(),
-  );
+  const body = JSON.stringify({ ...toProblem(error, requestId), status });
+  const headers = { ...rawHeaders(error, requestId), 'content-length': Buffer.byteLength(body) };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  // A peer that reads nothing, or never closes its end, must not keep the socket.
+  socket.once('finish', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`);
+}
+
+const rawHeaders = (error: CallgateError, requestId: string): Record<string, string | number> => ({
+  connection: 'close',
+  ...headersOf(error),
+  'content-type': MEDIA_TYPE,
+  'x-request-id': requestId,
+});
+
+/** What the status asks for besides the document. */
+function headersOf({ code, status, retryAfter }: CallgateError): Record<string, string | number> {
+  const seconds = retryAfter ?? (code === 'unavailable' ? RETRY_UNAVAILABLE : undefined);
+  return {
+    ...(seconds !== undefined && { 'retry-after': seconds }),
+    ...(status === 401 && { 'www-authenticate': challenge(code) }),
+    // RFC 9110 sections 7.8 and 15.5.22, RFC 6455 section 4.4.
+    ...(status === 426 && { upgrade: 'websocket', connection: 'upgrade, close', 'sec-websocket-version': 13 }),
+  };
 }
 
 /** JSON as bytes: to a string Fastify would add a `charset`, which these media types do not have. */

@@ -2,6 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiKey, Scope } from '../directory/directory.ts';
 import { CallgateError, type HttpErrorCode } from '../errors.ts';
+import { peerAddress } from '../http/address.ts';
+import { REFUSALS, Refusals } from '../http/refusals.ts';
 import { operation } from '../reference/operations.ts';
 import { authenticate } from './api-keys.ts';
 import { asked, asker } from './audit.ts';
@@ -75,7 +77,9 @@ export const refusePage = ({ headers, url }: FastifyRequest): CallgateError | un
  */
 export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps) => {
   const keyOf = (request: FastifyRequest) => request.getDecorator<ApiKey>(API_KEY);
-  const who = (request: FastifyRequest) => asker(request, keyOf(request));
+  const peerOf = ({ raw }: FastifyRequest) => peerAddress(raw, deps.config.http.trusted_proxies);
+  const who = (request: FastifyRequest) => asker(request, peerOf(request), keyOf(request));
+  const refusals = new Refusals(deps.config.admission);
   const requireScope = (scope: Scope) => async (request: FastifyRequest) => {
     if (!keyOf(request).scopes.has(scope)) throw new CallgateError('scope_missing');
   };
@@ -105,10 +109,14 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
     throw new CallgateError('not_found');
   });
   // The store is asked late, but its absence is told before what comes after it in the documented order.
-  app.setErrorHandler((error, request) => {
+  app.setErrorHandler((error, request, reply) => {
     const known = toCallgateError(error);
     const isEarly = BEFORE_THE_STORE.has(known.code as HttpErrorCode) || known.status >= 500;
     const told = isEarly || deps.store.ready ? known : new CallgateError('unavailable', { retryable: true });
+    if (REFUSALS.has(told.status) && !refusals.record(peerOf(request))) {
+      reply.header('connection', 'close');
+      throw new CallgateError('rate_limited', { retryAfter: 60 });
+    }
     deps.audit({ event: 'refusal', ...who(request), ...asked(request), code: told.code });
     throw told;
   });
@@ -125,7 +133,7 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
       },
     },
     async (request, reply) => {
-      const ws_url = deps.wsUrl(request);
+      const ws_url = deps.wsUrl(request.raw);
       const minted = await mint(deps, keyOf(request).team, request.body, keyed(request, MINT_PATH));
       deps.audit({ event: 'mint', ...who(request), endpoint_id: minted.endpoint_id, token_id: minted.id });
       return reply.code(201).send({ ...minted, ws_url });
@@ -202,7 +210,7 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
       },
     },
     async (request, reply) => {
-      const ws_url = deps.wsUrl(request);
+      const ws_url = deps.wsUrl(request.raw);
       const { id } = request.params;
       const path = `${MINT_PATH}/${id}/refresh`;
       const minted = await refresh(deps, keyOf(request).team, { ...request.body, id }, keyed(request, path));

@@ -1,4 +1,4 @@
-import type { FastifyRequest } from 'fastify';
+import type { IncomingMessage } from 'node:http';
 import type { Config } from '../config.ts';
 import { CallgateError } from '../errors.ts';
 import { CONNECT_PATH } from '../protocol/codes.ts';
@@ -8,18 +8,27 @@ const HOST = /^(?:[\w.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
 /**
  * Where clients open their WebSocket: below `public_url`, or else at the host that the minting request was sent to, with
- * `wss:` when a trusted proxy says that it took the request over TLS.
+ * `wss:` when a trusted proxy says that its client came over TLS.
  */
-export function createWsUrl({ public_url }: Config['http']): (request: FastifyRequest) => string {
+export function createWsUrl({ public_url, trusted_proxies }: Config['http']): (request: IncomingMessage) => string {
   if (public_url !== undefined) {
     const url = `${public_url.replace(/^http/i, 'ws').replace(/\/+$/, '')}${CONNECT_PATH}`;
     return () => url;
   }
-  return ({ host, protocol, socket }) => {
+  return ({ headers, socket }) => {
     // HTTP/1.0 needs no Host.
     const authority =
-      host || `${socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress}:${socket.localPort}`;
+      headers.host ||
+      `${socket.localFamily === 'IPv6' ? `[${socket.localAddress}]` : socket.localAddress}:${socket.localPort}`;
     if (!HOST.test(authority)) throw new CallgateError('request_malformed', { message: 'the Host is not one' });
-    return `${protocol === 'https' ? 'wss' : 'ws'}://${authority}${CONNECT_PATH}`;
+    const overTls = trusted_proxies > 0 && cameOverTls(headers['x-forwarded-proto']);
+    return `${overTls ? 'wss' : 'ws'}://${authority}${CONNECT_PATH}`;
   };
 }
+
+/**
+ * Proxies in a row make a list, whose first member is what the client itself spoke. It may have written that one itself,
+ * and then misleads nobody but itself: the answer is its own.
+ */
+const cameOverTls = (forwarded: string | string[] = ''): boolean =>
+  /^"?(?:https|wss)"?$/i.test([forwarded].flat().join(',').split(',', 1)[0]!.trim());

@@ -7,6 +7,8 @@ export const AUDIT_STREAM = 'callgate:audit';
 
 /** Events that wait while Redis is away; past them the newest are dropped. */
 const MAX_QUEUED = 10_000;
+/** As many of them may be refusals, which anybody can cause; the rest is kept for what happened to tokens and calls. */
+const MAX_REFUSALS = 5_000;
 const BATCH = 200;
 /** Events of this long go out together, in one command: each command costs more than what it writes. */
 const COLLECT_MS = 10;
@@ -43,6 +45,7 @@ export class AuditStream {
   readonly #maxLength: number;
   readonly #onDropped: () => void;
   readonly #queue: Entry[] = [];
+  #refusals = 0;
   #flushing: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #empty: (() => void) | undefined;
@@ -60,8 +63,10 @@ export class AuditStream {
 
   /** Never waits and never throws. */
   add(entry: Entry): void {
-    if (this.#closed || this.#queue.length >= MAX_QUEUED) return this.#onDropped();
+    const crowded = isRefusal(entry) && this.#refusals >= MAX_REFUSALS;
+    if (this.#closed || crowded || this.#queue.length >= MAX_QUEUED) return this.#onDropped();
     this.#queue.push(entry);
+    if (isRefusal(entry)) this.#refusals++;
     if (!this.#retry) this.#flush();
   }
 
@@ -97,6 +102,7 @@ export class AuditStream {
         await this.#client.eval(APPEND, 1, AUDIT_STREAM, this.#maxLength, ...batch.flatMap(toArguments));
         this.#queue.splice(0, batch.length);
         this.#trouble.over();
+        this.#refusals -= batch.filter(isRefusal).length;
       }
       if (this.#queue.length === 0) this.#empty?.();
     } catch (error) {
@@ -109,6 +115,8 @@ export class AuditStream {
     }
   }
 }
+
+const isRefusal = ({ event }: Entry): boolean => event === 'refusal';
 
 function toArguments(entry: Entry): (string | number)[] {
   const fields = Object.entries(entry).flatMap(([name, value]) => (value === undefined ? [] : [name, value]));

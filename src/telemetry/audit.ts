@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { HttpErrorCode } from '../errors.ts';
+import { MinuteCount } from '../minute-count.ts';
 import type { CallErrorCode, EndReason } from '../protocol/codes.ts';
 import type { RedisSource } from '../tokens/redis/access.ts';
 import { AuditStream } from './audit-stream.ts';
@@ -43,22 +44,49 @@ export interface AuditOptions {
   maxLength: number;
   /** Called for each event that the stream will never hold. */
   onDropped(): void;
+  /** Called for each refusal that is told nowhere, because there are too many. */
+  onLeftOut(): void;
 }
 
-/** Tells every event to the log, and to the stream when there is a Redis; `record` waits for neither and never throws. */
+/** Refusals that are told in a minute, of one address and of all. */
+const REFUSALS_PER_PEER = 100;
+const REFUSALS = 1000;
+
+/**
+ * Tells events to the log, and to the stream when there is a Redis; `record` waits for neither and never throws. Anybody can
+ * cause refusals: those of a flood are counted and told by one line a minute, so that the log stays readable and the
+ * stream, which keeps the newest, keeps what matters.
+ */
 export class Audit {
   readonly #log: Logger;
   readonly #stream: AuditStream | undefined;
+  readonly #warn: (fields: object, message: string) => void;
+  readonly #onLeftOut: () => void;
+  readonly #ofPeer = new MinuteCount(REFUSALS_PER_PEER);
+  readonly #ofAll = new MinuteCount(REFUSALS);
+  readonly #warnings = new MinuteCount(1);
 
-  constructor({ log, redis, maxLength, onDropped }: AuditOptions) {
+  constructor({ log, redis, maxLength, onDropped, onLeftOut }: AuditOptions) {
+    this.#onLeftOut = onLeftOut;
+    this.#warn = (fields, message) => log.warn(fields, message);
     this.#log = log.child({ audit: true });
     if (redis !== undefined) this.#stream = new AuditStream(redis, { log, maxLength, onDropped });
   }
 
   readonly record = (event: AuditEvent): void => {
+    if (event.event === 'refusal' && !this.#hasRoom(event.peer ?? '')) return this.#onLeftOut();
     this.#log.info(event, event.event);
     this.#stream?.add({ time: new Date().toISOString(), ...event });
   };
+
+  #hasRoom(peer: string): boolean {
+    const now = performance.now();
+    if (this.#ofPeer.record(peer, now) && this.#ofAll.record('', now)) return true;
+    if (this.#warnings.record('', now)) {
+      this.#warn({ peer }, 'too many refusals: callgate_audit_left_out_total counts those that are not told');
+    }
+    return false;
+  }
 
   /** Gives the stream a moment to take what is left. */
   async close(): Promise<void> {

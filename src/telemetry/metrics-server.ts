@@ -1,6 +1,9 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { loopbackOrigin } from '../http/host.ts';
+import type { HttpServers } from '../http/servers.ts';
+import { isLoopback } from '../loopback.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface MetricsServer {
@@ -8,22 +11,40 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
-/** Serves /metrics on a listener of its own, so that it is never exposed with the API by accident. */
+export interface MetricsServerOptions {
+  host: string;
+  /** The first that is free is taken. */
+  ports: readonly number[];
+  servers: HttpServers;
+}
+
+const WRONG_HOST = 'Host must be a loopback name with the port of this listener, such as localhost:8081\n';
+
+/**
+ * Serves /metrics on a listener of its own, so that it is never exposed with the API by accident; on loopback not to pages
+ * either, which reach it under a name of theirs (DNS rebinding).
+ */
 export async function startMetricsServer(
   metrics: Metrics,
-  host: string,
-  ports: readonly number[],
+  { host, ports, servers }: MetricsServerOptions,
 ): Promise<MetricsServer> {
-  const server = createServer((request, response) => {
-    if (request.method !== 'GET' || request.url?.split('?', 1)[0] !== '/metrics') {
-      response.writeHead(404).end();
-      return;
-    }
-    metrics.text().then(
-      (text) => response.writeHead(200, { 'content-type': metrics.contentType }).end(text),
-      () => response.writeHead(500).end(),
-    );
-  });
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    if (isLoopback(host) && loopbackOrigin(request) === undefined) return tell(response, 403, WRONG_HOST);
+    if (request.method !== 'GET' || request.url?.split('?', 1)[0] !== '/metrics') return tell(response, 404);
+    const text = await metrics.text();
+    response.writeHead(200, { 'content-type': metrics.contentType }).end(text);
+  };
+  const server = servers.create(
+    {},
+    {
+      handle: (request, response) => void answer(request, response).catch(() => tell(response, 500)),
+      refuse: (response, { status, message, retryAfter }) => {
+        response.setHeader('connection', 'close');
+        if (retryAfter !== undefined) response.setHeader('retry-after', retryAfter);
+        tell(response, status, `${message}\n`);
+      },
+    },
+  );
   const { port } = await listenOnFirst(server, host, ports);
   const shown = host.includes(':') ? `[${host}]` : host;
   return {
@@ -35,6 +56,10 @@ export async function startMetricsServer(
     },
   };
 }
+
+const tell = (response: ServerResponse, status: number, text = ''): void => {
+  response.writeHead(status, { 'content-type': 'text/plain' }).end(text);
+};
 
 const listenOnFirst = async (server: Server, host: string, ports: readonly number[]): Promise<AddressInfo> => {
   for (const port of ports) {

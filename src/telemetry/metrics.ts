@@ -24,6 +24,7 @@ export class Metrics {
   readonly #ends: Counter<'reason'>;
   readonly #directoryReads: Counter<'outcome'>;
   readonly #auditDropped: Counter;
+  readonly #auditLeftOut: Counter;
   readonly #traceDropped: Counter;
   readonly #live: Histogram;
   readonly #loopDelay = new LoopDelay();
@@ -88,6 +89,11 @@ export class Metrics {
       help: 'Audit events that the stream could not take; the log has them.',
       registers,
     });
+    this.#auditLeftOut = new Counter({
+      name: 'callgate_audit_left_out_total',
+      help: 'Refusals that are told nowhere, because one address or all together had too many in a minute.',
+      registers,
+    });
     this.#traceDropped = new Counter({
       name: 'callgate_trace_dropped_total',
       help: 'Sessions that the trace could not take, because its disk is slow or full.',
@@ -122,6 +128,10 @@ export class Metrics {
 
   auditDropped(): void {
     this.#auditDropped.inc();
+  }
+
+  auditLeftOut(): void {
+    this.#auditLeftOut.inc();
   }
 
   traceDropped(lines: number): void {

@@ -5,7 +5,6 @@ import { MessageRate } from '../../src/gateway/message-rate.ts';
 import { originAllowed } from '../../src/gateway/origin.ts';
 
 const admission = {
-  sockets_per_address: 2,
   failed_presentations_per_minute: 2,
   limit_loopback: false,
 } as Config['admission'];
@@ -14,14 +13,6 @@ const neighbour = { ...peer, key: '203.0.113.10' };
 const loopback = { address: '127.0.0.1', key: '127.0.0.1', loopback: true };
 
 describe('the limits of an address', () => {
-  it('let so many sockets be open at once, and another one when one closes', () => {
-    const limits = new AddressLimits(admission);
-    expect([limits.openSocket(peer), limits.openSocket(peer), limits.openSocket(peer)]).toEqual([true, true, false]);
-    expect(limits.openSocket(neighbour)).toBe(true);
-    limits.closeSocket(peer);
-    expect(limits.openSocket(peer)).toBe(true);
-  });
-
   it('let so many presentations fail in a minute', async () => {
     const limits = new AddressLimits(admission);
     expect(await limits.recordFailure(peer)).toBe(true);
@@ -30,12 +21,15 @@ describe('the limits of an address', () => {
     expect(await limits.recordFailure(neighbour)).toBe(true);
   });
 
+  it('count nobody whose address is not known', async () => {
+    const limits = new AddressLimits(admission);
+    const unknown = { address: 'unknown', key: undefined, loopback: false };
+    for (let i = 0; i < 5; i += 1) expect(await limits.recordFailure(unknown)).toBe(true);
+  });
+
   it('leave loopback alone unless told otherwise', async () => {
     const open = new AddressLimits(admission);
     const strict = new AddressLimits({ ...admission, limit_loopback: true });
-    const sockets = (limits: AddressLimits) => [1, 2, 3].map(() => limits.openSocket(loopback));
-    expect(sockets(open)).toEqual([true, true, true]);
-    expect(sockets(strict)).toEqual([true, true, false]);
     for (const expected of [true, true, false]) expect(await strict.recordFailure(loopback)).toBe(expected);
     for (let i = 0; i < 3; i += 1) expect(await open.recordFailure(loopback)).toBe(true);
   });

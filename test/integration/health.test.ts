@@ -2,6 +2,7 @@ import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeAnswer } from '../../src/load/sdp/answer.ts';
 import { CLOSE_CODES, END_REASONS } from '../../src/protocol/codes.ts';
+import { rawRequest } from '../mint/harness.ts';
 import { RtcClient } from '../support/rtc-client.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall } from '../support/ws-client.ts';
@@ -69,6 +70,26 @@ describe('metrics', () => {
     expect((await fetch(server.running.metricsUrl)).headers.get('content-type')).toMatch(
       /^text\/plain; version=0\.0\.4/,
     );
+  });
+
+  it('are told under a name of loopback and their own port only, so that no page reads them', async () => {
+    const { port } = new URL(server.running.metricsUrl);
+    const status = async (...hosts: string[]) => {
+      const text = await rawRequest(Number(port), ['GET /metrics HTTP/1.1', ...hosts.map((host) => `host: ${host}`)]);
+      return text.slice('HTTP/1.1 '.length, 'HTTP/1.1 200'.length);
+    };
+    for (const host of ['127.0.0.1', 'LOCALHOST', '[::1]', '127.1.2.3'])
+      expect(await status(`${host}:${port}`)).toBe('200');
+    const rebound = [
+      'evil.example',
+      `evil.example:${port}`,
+      `localhost.evil.example:${port}`,
+      'localhost',
+      '127.0.0.1:1',
+    ];
+    for (const host of [...rebound, `x@127.0.0.1:${port}`, '']) expect(await status(host), host).toBe('403');
+    expect(await status(`localhost:${port}`, `localhost:${port}`)).toBe('400');
+    expect(await status()).toBe('400');
   });
 
   it('count what is held, what was presented and how it ended', async () => {

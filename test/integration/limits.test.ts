@@ -129,6 +129,31 @@ describe('one server', () => {
     await socket.close();
   });
 
+  it.each([
+    ['an old version', ['Sec-WebSocket-Version: 8'], 426, /\r\nsec-websocket-version: 13\r\n/],
+    ['no version', [], 426, /\r\nupgrade: websocket\r\n/],
+    ['two Host fields', ['Sec-WebSocket-Version: 13', 'Host: x'], 400, /"code":"request_malformed"/],
+    [
+      'a bad subprotocol',
+      ['Sec-WebSocket-Version: 13', 'Sec-WebSocket-Protocol: a,,b'],
+      400,
+      /"code":"request_malformed"/,
+    ],
+  ])('refuses a handshake with %s, with a problem', async (_, headers, status, expected) => {
+    const client = await RawClient.connect(server.running.url);
+    const handshake = [
+      'Host: x',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    ];
+    client.write(`${['GET /v1/connect HTTP/1.1', ...handshake, ...headers].join('\r\n')}\r\n\r\n`);
+    await client.closed;
+    expect(client.text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(client.text).toContain('content-type: application/problem+json');
+    expect(client.text).toMatch(expected);
+  });
+
   it('serves those who offer another upgrade, as HTTP clients with h2c do, as if they had not', async () => {
     const body = JSON.stringify({ endpoint_id: 'ep_echo' });
     const h2c =
@@ -148,8 +173,7 @@ describe('one server', () => {
 
   it('answers a plain request on /v1/connect with a problem', async () => {
     const response = await fetch(`${server.running.url}/v1/connect`);
-    expect(response.status).toBeGreaterThanOrEqual(400);
-    expect(response.status).toBeLessThan(500);
+    expect(response.status).toBe(426);
     expect(response.headers.get('content-type')).toContain('application/problem+json');
   });
 
@@ -263,6 +287,21 @@ it('counts the sockets of an address, loopback only when told so', async () => {
   });
 });
 
+it('counts what else an address has open, and closes what is idle of it', () =>
+  withServer(admission({ sockets_per_address: 3, limit_loopback: true }), async (server) => {
+    const idle = await Promise.all([1, 2, 3].map(() => RawClient.connect(server.running.url)));
+    for (const client of idle) {
+      client.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+      await expect.poll(() => client.text).toContain('live');
+    }
+    const sockets: TestSocket[] = [];
+    for (let i = 0; i < 3; i++) sockets.push(await TestSocket.open(server.wsUrl));
+    await Promise.all(idle.map(({ closed }) => closed));
+    expect((await refusalOf(await TestSocket.open(server.wsUrl))).code).toBe('rate_limited');
+    expect((await fetch(`${server.running.url}/healthz`)).status).toBe(429);
+    await Promise.all(sockets.map((socket) => socket.close()));
+  }));
+
 it.each(WAYS)(
   'past its failed presentations an address hears rate_limited, but a good token wins with %s',
   (_, early) =>
@@ -296,8 +335,10 @@ it('believes as many X-Forwarded-For hops as it trusts, and no more', async () =
     const two = await from(server, '203.0.113.8');
     const six = await from(server, '2001:db8::1');
     expect((await refusalOf(await from(server, '2001:db8::ffff:1'))).code).toBe('rate_limited');
-    const seven = await from(server, '2001:db8:0:1::1');
-    await Promise.all([one, two, six, seven].map((socket) => socket.close()));
+    const seven = await from(server, '[2001:db8:0:1::1]:4711');
+    expect((await refusalOf(await from(server, '203.0.113.8:40001'))).code).toBe('rate_limited');
+    const strangers = [await from(server, 'unknown'), await from(server, 'unknown'), await from(server, '<junk>')];
+    await Promise.all([one, two, six, seven, ...strangers].map((socket) => socket.close()));
   });
   await withServer({ config }, async (server) => {
     const sockets = [await from(server, '203.0.113.7'), await from(server, '203.0.113.7')];

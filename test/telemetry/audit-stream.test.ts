@@ -52,6 +52,22 @@ describe('the audit stream', () => {
     expect(dropped).toBe(5);
   });
 
+  it('keeps room for what happened to tokens and calls when refusals flood it', async () => {
+    open();
+    stream.add({ event: 'first' });
+    await expect.poll(length).toBe(1);
+    await redis.kill();
+    for (let i = 0; i < 2 * QUEUE; i++) stream.add({ event: 'refusal' });
+    const left = dropped;
+    for (let i = 0; i < QUEUE / 2; i++) stream.add({ event: i % 2 === 0 ? 'mint' : 'end' });
+    expect([left, dropped]).toEqual([1.5 * QUEUE, 1.5 * QUEUE]);
+    await redis.boot();
+    await expect.poll(length, { timeout: 15_000 }).toBeGreaterThanOrEqual(QUEUE);
+    // There is room for others again.
+    stream.add({ event: 'refusal' });
+    expect(dropped).toBe(1.5 * QUEUE);
+  });
+
   it('goes on after Redis has refused a write', async () => {
     await redis.cli('SET', AUDIT_STREAM, 'in the way');
     open();

@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Turns } from '../../src/http/turns.ts';
+import { exchange } from '../mint/harness.ts';
+
+const LARGE = Buffer.alloc(2 ** 20, 'x');
+const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nhost: x\r\n${more}\r\n`;
+const post = (path: string, body: string) =>
+  `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+const LAST = get('/last', 'connection: close\r\n');
+
+describe('requests on one connection', () => {
+  let server: Server;
+  let turns: Turns;
+  const open: Socket[] = [];
+  afterEach(async () => {
+    for (const socket of open.splice(0)) socket.destroy();
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  });
+
+  const start = async (
+    serve: (request: IncomingMessage, response: ServerResponse) => void,
+    answerMs?: number,
+  ): Promise<number> => {
+    server = createServer();
+    turns = new Turns(answerMs);
+    turns.attach(server, serve);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const dial = async (port: number): Promise<Socket> => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    open.push(socket);
+    await once(socket, 'connect');
+    return socket;
+  };
+
+  it('are served one after another, in their order, with their bodies', async () => {
+    let atOnce = 0;
+    let most = 0;
+    const port = await start(async (request, response) => {
+      atOnce++;
+      most = Math.max(most, atOnce);
+      let body = '';
+      for await (const chunk of request.setEncoding('latin1')) body += chunk;
+      await nextTurn();
+      response.once('close', () => atOnce--).end(`[${request.url} ${body.length}]`);
+    });
+    const requests = Array.from({ length: 300 }, (_, i) =>
+      i % 3 === 0 ? post(`/${i}`, '\r\n\r\n'.repeat(i * 10)) : get(`/${i}`),
+    );
+    const text = await exchange(port, requests.join('') + LAST);
+    const expected = requests.map((_, i) => `[/${i} ${i % 3 === 0 ? i * 40 : 0}]`);
+    expect(text.match(/\[.*?\]/g)).toEqual([...expected, '[/last 0]']);
+    expect(most).toBe(1);
+  });
+
+  it('wait while an answer is not taken, and others are served', async () => {
+    let served = 0;
+    const port = await start((_, response) => {
+      served++;
+      response.end(LARGE);
+    });
+    for (let i = 0; i < 5; i++) (await dial(port)).pause().write(get('/').repeat(1000));
+    const [other] = await Promise.all([exchange(port, LAST), exchange(port, LAST)]);
+    expect(other).toContain('200 OK');
+    // What the kernel takes for the client does not count as unread.
+    expect(served).toBeLessThan(200);
+  });
+
+  it('come after those of another connection that were there first', async () => {
+    const order: string[] = [];
+    const port = await start((request, response) => {
+      order.push(request.url ?? '');
+      response.end();
+    });
+    const [flood, other] = [await dial(port), await dial(port)];
+    flood.resume().write(get('/flood').repeat(2000));
+    other.resume().write(get('/other'));
+    await expect.poll(() => order.length, { timeout: 10_000 }).toBe(2001);
+    // As much of the flood as is parsed at a time was there before it.
+    expect(order.indexOf('/other')).toBeLessThan(100);
+  });
+
+  it('end with the connection when an answer is not taken in time', async () => {
+    const closed = Promise.withResolvers<void>();
+    const port = await start((request, response) => {
+      request.socket.once('close', closed.resolve);
+      response.end(LARGE);
+    }, 300);
+    (await dial(port)).pause().write(get('/').repeat(100));
+    await closed.promise;
+  });
+
+  it('are followed by no other answer when what comes behind is none', async () => {
+    const port = await start(async (_, response) => {
+      await nextTurn();
+      response.end('answered');
+    });
+    server.on('clientError', (_error, socket) => {
+      if (!turns.stop(socket as Socket)) socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+    });
+    for (const request of [post('/', 'body'), get('/')]) {
+      const text = await exchange(port, `${request}junk\r\n\r\n${get('/')}`);
+      expect(text.match(/HTTP\/1\.1 \d+/g)?.[0]).toBe('HTTP/1.1 200');
+      expect(text).toContain('answered');
+    }
+    expect(await exchange(port, 'junk\r\n\r\n')).toBe('HTTP/1.1 400 Bad Request\r\n\r\n');
+  });
+
+  it('that are sent slowly or in one piece are the same', async () => {
+    const port = await start((request, response) => void response.end(request.url));
+    const socket = await dial(port);
+    let text = '';
+    socket.on('data', (data) => {
+      text += data;
+    });
+    for (const byte of get('/slow') + post('/body', 'abc')) {
+      socket.write(byte);
+      await nextTurn();
+    }
+    await expect.poll(() => text).toContain('/body');
+    expect(text).toContain('/slow');
+  });
+
+  it('leave to a WebSocket what came behind its handshake', async () => {
+    const port = await start((_, response) => void response.end());
+    const received = new Promise<string>((resolve) => {
+      server.on('upgrade', (_, socket, head) => {
+        let text = '';
+        if (head.length > 0) socket.unshift(head);
+        socket.on('data', (data: Buffer) => {
+          text += data;
+          if (text.endsWith('end')) {
+            resolve(text);
+            socket.destroy();
+          }
+        });
+      });
+    });
+    const frames = `${Array.from({ length: 2000 }, (_, i) => i).join(' ')} end`;
+    const upgrade = get('/', 'connection: upgrade\r\nupgrade: websocket\r\n');
+    (await dial(port)).resume().write(get('/before') + upgrade + frames);
+    expect(await received).toBe(frames);
+  });
+});
