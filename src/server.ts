@@ -15,6 +15,7 @@ import { sessionMaker } from './session/maker.ts';
 import { Pace } from './session/pace.ts';
 import { SessionRegistry } from './session/registry.ts';
 import { Audit } from './telemetry/audit.ts';
+import { DescriptorWatch } from './telemetry/descriptors.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { startMetricsServer } from './telemetry/metrics-server.ts';
 import { TraceFile } from './telemetry/trace-file.ts';
@@ -80,6 +81,8 @@ async function assemble(
   owned: AsyncDisposableStack,
 ): Promise<RunningServer> {
   const demoKey = demo ? createApiKey('demo') : undefined;
+  const descriptors = new DescriptorWatch(log);
+  owned.defer(() => descriptors.close());
   const redis = config.redis_url === undefined ? undefined : readRedisAccess(config.redis_url, config.redis);
   const directory = openDirectory(config, redis, log, demoKey?.sha256);
   owned.defer(() => directory.close());
