@@ -98,12 +98,11 @@ export async function refresh(
 }
 
 /**
- * Revokes a token: one that is issued buys no call any more, the session of an active one ends.
+ * Revokes a token: one that is issued buys no call any more, the session of an active one ends, also if its record is lost.
  * @throws {CallgateError} `token_not_found`, also for another team's; `unavailable`
  */
 export async function revoke({ store }: Pick<MintDeps, 'store'>, id: string, team: string): Promise<void> {
-  await findRecord(store, id, team);
-  if ((await store.revoke(id)) === 'unknown') throw new CallgateError('token_not_found');
+  if ((await store.revoke(id, team)) === 'unknown') throw new CallgateError('token_not_found');
 }
 
 /**

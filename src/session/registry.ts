@@ -39,7 +39,11 @@ export class SessionRegistry {
     this.#store = store;
     this.#unrenewed = new Trouble(log, 'leases are renewed again');
     this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
-    this.#unlisten = store.onRevoked({ revoked: (id) => this.#endRevoked(id), missed: () => void this.#renew() });
+    this.#unlisten = store.onRevoked({
+      revoked: (id) => this.#endRevoked(id),
+      missed: () => void this.#renew(),
+      forgotten: (tokenId, team) => this.#endForgotten(tokenId, team),
+    });
   }
 
   get size(): number {
@@ -85,6 +89,16 @@ export class SessionRegistry {
     this.#revoked.add(sessionId);
     const [oldest] = this.#revoked;
     if (this.#revoked.size > MAX_REVOKED && oldest !== undefined) this.#revoked.delete(oldest);
+  }
+
+  /** The store knows nothing of this token any more; whose it was is known here. */
+  #endForgotten(tokenId: string, team: string): boolean {
+    for (const session of this.#sessions.values()) {
+      if (session.lease.tokenId !== tokenId || session.endpoint.team !== team) continue;
+      session.end('revoked');
+      return true;
+    }
+    return false;
   }
 
   /** A store that is away ends no call: the next round renews what lapsed. */

@@ -179,10 +179,13 @@ export class MemoryTokenStore implements TokenStore {
     return true;
   }
 
-  async revoke(id: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'> {
+  async revoke(id: string, team?: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'> {
     const now = this.#now();
     const token = this.#find(id);
-    if (!token) return 'unknown';
+    if (!token || (team !== undefined && token.team !== team)) {
+      const isHeld = team !== undefined && [...this.#listeners].some((listener) => listener.forgotten?.(id, team));
+      return isHeld ? 'active' : 'unknown';
+    }
     if (token.status === 'active') {
       token.revokedAt ??= now;
       this.#tellRevoked(token);

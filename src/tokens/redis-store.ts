@@ -5,7 +5,7 @@ import { parseTokenId } from './claims.ts';
 import { refusalOf, type StoredToken, toRecord } from './record.ts';
 import type { RedisSource } from './redis/access.ts';
 import { BIRTH_SCRIPTS, type BirthSteps, birthArgs } from './redis/birth-scripts.ts';
-import { RedisCaller } from './redis/caller.ts';
+import { RedisCaller, UnreadableKey } from './redis/caller.ts';
 import { createRedis, type RedisClient, type StoreLog } from './redis/connection.ts';
 import { checkEviction } from './redis/eviction.ts';
 import { Fences } from './redis/fences.ts';
@@ -14,12 +14,12 @@ import { RedisIdempotencyKeys } from './redis/idempotency.ts';
 import { assertName, fenceKey, placesKey, tokenKey } from './redis/keys.ts';
 import { LEASE_SCRIPTS, type LeaseSteps } from './redis/lease-scripts.ts';
 import { RedisMintRate } from './redis/mint-rate.ts';
-import { Revocations } from './redis/revocations.ts';
+import { forgotten, Revocations } from './redis/revocations.ts';
 import { Shards } from './redis/shards.ts';
 import { SIDE_SCRIPTS, type SideSteps } from './redis/side-scripts.ts';
 import { SteadyClock, TICK_MS } from './redis/steady-clock.ts';
 import { RedisTeamLists } from './redis/team-list.ts';
-import { TOKEN_SCRIPTS, type TokenSteps } from './redis/token-scripts.ts';
+import { REVOKED_CHANNEL, TOKEN_SCRIPTS, type TokenSteps } from './redis/token-scripts.ts';
 import {
   type Birth,
   type BurnRefusal,
@@ -168,7 +168,7 @@ export class RedisTokenStore implements TokenStore {
   }
 
   list(query: ListQuery): Promise<ListPage> {
-    return this.#lists.list(query, (id) => this.read(id));
+    return this.#lists.list(query, (id) => this.read(id).catch(passOver));
   }
 
   onRevoked(listener: RevocationListener): () => void {
@@ -208,9 +208,16 @@ export class RedisTokenStore implements TokenStore {
     return (await this.#caller.call(key, step, { once: true })) === 1;
   }
 
-  async revoke(id: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'> {
+  async revoke(id: string, team?: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'> {
     const key = tokenKey(id);
-    return key ? this.#caller.call(key, () => this.#steps.callgateRevoke(key, this.#retentionMs)) : 'unknown';
+    if (!key) return 'unknown';
+    const step = () => this.#steps.callgateRevoke(key, this.#retentionMs, team ?? '');
+    const answer = await this.#caller.call(key, step);
+    if (answer !== 'unknown' || team === undefined) return answer;
+    if (this.#revocations.tellForgotten(id, team)) return 'active';
+    // As with any announcement, a user without the channel is no failure.
+    await this.#caller.call(key, () => this.#client.publish(REVOKED_CHANNEL, forgotten(id, team))).catch(() => 0);
+    return 'unknown';
   }
 
   async acquirePlace({ endpointId, sessionId, max }: Parameters<TokenStore['acquirePlace']>[0]): Promise<boolean> {
@@ -316,13 +323,18 @@ type Steps = RedisClient & TokenSteps & LeaseSteps & SideSteps & BirthSteps;
 /** Steps that touch two keys, on one slot. */
 const TWO_KEYS = new Set(['callgateRefresh', 'callgateBirth']);
 
+/** One record that cannot be read is no reason to list none. */
+const passOver = (error: unknown): undefined => {
+  if (!(error instanceof UnreadableKey)) throw error;
+};
+
 /** Tells each key that holds something else once. */
 function tellerOfKeys(log: StoreLog): (key: string, reason: string) => void {
   const told = new Set<string>();
   return (key, reason) => {
     if (told.has(key) || told.size >= MAX_TOLD) return;
     told.add(key);
-    log.warn({ key, reason }, 'a key of the token store holds what callgate cannot have written: delete it');
+    log.warn({ redis_key: key, reason }, 'a key of the token store holds what callgate cannot have written: delete it');
   };
 }
 

@@ -80,6 +80,8 @@ export interface RevocationListener {
   revoked(sessionId: string): void;
   /** Announcements may have been missed: `renew` tells of all that were. */
   missed(): void;
+  /** A token of this team was revoked whose record is lost. Answers whether its session is held here. */
+  forgotten?(tokenId: string, team: string): boolean;
 }
 
 /**
@@ -105,9 +107,10 @@ export interface TokenStore {
   finish(end: { id: string; sessionId: string; reason: EndReason }): Promise<boolean>;
   /**
    * Revokes an issued token, records the revocation of an active one, changes nothing on an ended one. Repeating it
-   * gives the same answer; a token that expired unused has ended.
+   * gives the same answer; a token that expired unused has ended. With a team, that team's token only. A session whose record
+   * is lost may live on: listeners hear of such a token, and the answer is `active` when one of this process holds it.
    */
-  revoke(id: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'>;
+  revoke(id: string, team?: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'>;
   /**
    * Revokes an issued token and issues its successor in one step. The successor is of the same family and keeps the
    * endpoint, limits, metadata and binding; without `ttlSeconds` also the time to live. `team` is the record's, in whose

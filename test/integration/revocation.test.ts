@@ -51,6 +51,22 @@ describe('revoking the token of a call', () => {
     expect(bystander.socket.messages.map(({ type }) => type)).toEqual(['offer']);
   });
 
+  it.each([
+    ['the process that holds it', () => owner, 204],
+    ['another process', () => other, 404],
+  ])('ends the session through %s although the store has lost every record', async (_, where, status) => {
+    const [revoked, bystander] = [await call(owner), await call(owner)];
+    await redis.cli('FLUSHALL');
+    expect((await where().api('DELETE', `/${revoked.id}`)).status).toBe(status);
+    expect(await revoked.socket.skipTo('ended')).toEqual({ type: 'ended', reason: 'revoked' });
+    bystander.socket.send({ type: 'hangup' });
+    expect(await bystander.socket.skipTo('ended')).toEqual({ type: 'ended', reason: 'completed' });
+    // Nothing is written of what is not known any more.
+    expect(await redis.cli('--scan', '--pattern', `callgate:{${revoked.id.split('_')[1]}}*`)).toBe('');
+    expect(await redis.cli('--scan', '--pattern', 'callgate:{endpoint:*')).toBe('');
+    expect((await owner.api('GET', `/${bystander.id}`)).status).toBe(404);
+  });
+
   it('twice changes nothing', async () => {
     const revoked = await call(owner);
     await Promise.all([revoke(owner, revoked.id), revoke(other, revoked.id)]);

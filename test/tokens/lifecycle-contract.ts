@@ -156,6 +156,27 @@ export function describeLifecycle(name: string, open: () => TokenStore): void {
       await store.releasePlace(lease);
     });
 
+    test('a revocation is for the team of the token; one without a record is told to listeners', async () => {
+      const token = await issue();
+      const heard: string[] = [];
+      const held = newTokenId();
+      store.onRevoked({
+        revoked: () => undefined,
+        missed: () => undefined,
+        forgotten: (tokenId, team) => {
+          heard.push(`${tokenId} ${team}`);
+          return tokenId === held;
+        },
+      });
+      expect(await store.revoke(token.id, 'team_other')).toBe('unknown');
+      expect(await store.read(token.id)).toMatchObject({ status: 'issued' });
+      expect(await store.revoke(held, 'team_a')).toBe('active');
+      expect(await store.revoke(held)).toBe('unknown');
+      expect(heard.slice(0, 2)).toEqual([`${token.id} team_other`, `${held} team_a`]);
+      expect(await store.revoke(token.id, token.team)).toBe('revoked');
+      expect(await store.read(held)).toBeUndefined();
+    });
+
     test('an issued token that is revoked, and an ended one, are told to nobody', async () => {
       const [issued, ended] = [await issue(), await issue()];
       const heard: string[] = [];

@@ -36,6 +36,9 @@ export interface CallWatch {
   unreadable(key: string, reason: string): void;
 }
 
+/** Of a key that holds what a step of ours cannot have written. */
+export class UnreadableKey extends CallgateError {}
+
 const UNWATCHED: CallWatch = { failed: () => undefined, unreadable: () => undefined };
 
 /**
@@ -86,10 +89,11 @@ export class RedisCaller {
   }
 
   /** What a call rejects with whose key holds something else; nothing was changed there, unless a script of ours broke off. */
-  unreadable(key: string, error: unknown): CallgateError {
+  unreadable(key: string, error: unknown): UnreadableKey {
     const reason = reasonOf(error);
     this.#watch.unreadable(key, reason);
-    return unavailable(error instanceof Error && WRONG_FIELDS.test(error.message), `${reason} at ${key}`);
+    const retryable = !(error instanceof Error && WRONG_FIELDS.test(error.message));
+    return new UnreadableKey('unavailable', { retryable, cause: new Error(`token store: ${reason} at ${key}`) });
   }
 
   close(): void {

@@ -7,6 +7,10 @@ const RECONNECT_MS = 250;
 /** A connection that nothing comes over is asked this often whether it still stands. */
 const PING_MS = 5000;
 
+/** What is announced of a token without a record; of all others it is their session. */
+const FORGOTTEN = /^forgotten (\S+) (\S+)$/;
+export const forgotten = (tokenId: string, team: string): string => `forgotten ${team} ${tokenId}`;
+
 /**
  * Hears the announcements of revoked sessions on a connection of its own, which exists while somebody listens. What is
  * announced while it is away is lost, so that listeners are told whenever it is back. Plain Pub/Sub reaches every node
@@ -38,6 +42,11 @@ export class Revocations {
     for (const listener of this.#listeners) listener.revoked(sessionId);
   }
 
+  /** Whether one of the listeners holds the session. */
+  tellForgotten(tokenId: string, team: string): boolean {
+    return [...this.#listeners].some((listener) => listener.forgotten?.(tokenId, team));
+  }
+
   close(): void {
     this.#listeners.clear();
     this.#disconnect();
@@ -52,12 +61,18 @@ export class Revocations {
     // The store's own connection tells of an outage.
     subscriber.on('error', () => undefined);
     subscriber.on('ready', () => void this.#subscribe(subscriber));
-    subscriber.on('message', (_channel: string, sessionId: string) => this.tell(sessionId));
+    subscriber.on('message', (_channel: string, message: string) => this.#hear(message));
     subscriber.on('end', () => {
       // A lost connection does not let go of the Sentinels that its connector listens to.
       subscriber.disconnect();
       if (subscriber === this.#subscriber) this.#later(RECONNECT_MS);
     });
+  }
+
+  #hear(message: string): void {
+    const [, team, tokenId] = FORGOTTEN.exec(message) ?? [];
+    if (team && tokenId) this.tellForgotten(tokenId, team);
+    else this.tell(message);
   }
 
   async #subscribe(subscriber: Redis): Promise<void> {

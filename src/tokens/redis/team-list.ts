@@ -1,3 +1,4 @@
+import { Trouble } from '../../trouble.ts';
 import type { CallTokenRecord, ListPage, ListPosition, ListQuery } from '../store.ts';
 import { collectPage } from '../team-list.ts';
 import type { RedisCaller } from './caller.ts';
@@ -14,6 +15,8 @@ export class RedisTeamLists {
   readonly #caller: RedisCaller;
   readonly #log: StoreLog;
   readonly #keepMs: number;
+  /** By team. */
+  readonly #unlisted = new Map<string, Trouble>();
 
   /** `keepMs` is the longest life of a record. */
   constructor(
@@ -35,8 +38,12 @@ export class RedisTeamLists {
     const key = keyOf(team);
     const step = () => this.#client.callgateListAdd(key, id, this.#keepMs);
     const [added, kept] = await Promise.allSettled([this.#caller.call(key, step), stored]);
-    if (added.status === 'fulfilled' || kept.status === 'rejected') return;
-    this.#log.warn({ reason: reasonOf(added.reason), token: id }, 'a call token was issued but will not be listed');
+    if (added.status === 'fulfilled') return this.#listed(team);
+    if (kept.status === 'rejected') return;
+    const trouble = this.#unlisted.get(team) ?? new Trouble(this.#log, 'call tokens are listed again');
+    this.#unlisted.set(team, trouble);
+    const fields = { reason: reasonOf(added.reason), token: id, team };
+    trouble.met(fields, 'a call token was issued but will not be listed, and so may be those after it');
   }
 
   /** Reads each batch of records at once. Entries whose records are gone are dropped; young ones may come before theirs. */
@@ -52,6 +59,11 @@ export class RedisTeamLists {
       if (gone.length > 0) await this.#caller.call(key, drop);
       return found;
     });
+  }
+
+  #listed(team: string): void {
+    this.#unlisted.get(team)?.over({ team });
+    this.#unlisted.delete(team);
   }
 
   async #page(team: string, after: ListPosition | undefined, count: number): Promise<ListPosition[]> {

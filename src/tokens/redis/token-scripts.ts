@@ -109,10 +109,12 @@ redis.call('PEXPIRE', KEYS[1], math.max(ARGV[3], token[3] - now))
 return 1`;
 
 /**
- * ARGV: retention ms. Answers what the token was. A session whose lease lapsed may live on behind an outage, so its
+ * ARGV: retention ms, team (or nothing, for any). Answers what the token was. A session whose lease lapsed may live on behind an outage, so its
  * revocation is recorded as well. The announcement may fail (a user without the channel): the record is what counts.
  */
-const REVOKE = `${NOW}${REPLID}
+const REVOKE = `
+if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], 'team') ~= ARGV[2] then return 'unknown' end
+${NOW}${REPLID}
 local token = redis.call('HMGET', KEYS[1], 'status', 'replid', 'expires', 'session')
 local status = token[1]
 if not status then return 'unknown' end
