@@ -85,6 +85,22 @@ const expectMedia = async (page: CallerPage) => {
     await close(...pages);
   });
 
+  it('a call in Chromium ends when its network does not come back, and says what it waited for', async () => {
+    const page = await site.open(chromium);
+    await page.clock.install();
+    await liveCall(page, server, 'ep_echo');
+    await network.unplug();
+    const state = async () => {
+      // Chromium takes its own time to see that nothing comes any more; what the SDK waits for passes quickly.
+      await page.clock.fastForward(1000);
+      return page.evaluate(() => call.state);
+    };
+    await expect.poll(state, { timeout: 30_000 }).toBe('ended');
+    await network.plug();
+    expect(await page.evaluate(async () => (await call.ended).error?.message)).toMatch(/offer that restart_ice/);
+    await close(page);
+  });
+
   it('a call whose media cannot connect ends with connect_timeout in Firefox and Chromium, ICE restarts or not', async () => {
     const log: string[] = [];
     const unreachable = await TestServer.start({
