@@ -19,7 +19,8 @@ const END_REASONS: Record<EndReason, string> = {
   expired: 'The session reached its time limit.',
   revoked: 'The backend revoked the token.',
   answer_timeout: 'The offer was not answered in time.',
-  connect_timeout: 'Media did not connect in time.',
+  connect_timeout:
+    'Media did not connect in time. Check that firewalls let the media ports of the server through (UDP and TCP), and that its announced address can be reached from here.',
   negotiation_failed: 'The session description could not be used.',
   client_lost: 'The server lost sight of this browser.',
   worker_lost: 'The media worker died.',

@@ -117,7 +117,11 @@ const expectMedia = async (page: CallerPage) => {
       await expect.poll(() => page.evaluate(() => call.timings.answered !== undefined), within).toBe(true);
       await page.evaluate(() => globalThis.dispatchEvent(new Event('online')));
     }
-    for (const page of pages) expect(await ending(page)).toEqual({ reason: 'connect_timeout' });
+    for (const page of pages) {
+      expect(await ending(page)).toEqual({ reason: 'connect_timeout' });
+      const error = await page.evaluate(() => call.live.catch(({ code, message }) => `${code}: ${message}`));
+      expect(error).toMatch(/^connect_timeout: .*firewalls.*UDP and TCP.*announced address/);
+    }
     expect(log.join('')).toContain('media did not connect: check that the firewall');
     await close(...pages);
     await unreachable.stop();
