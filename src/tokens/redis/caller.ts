@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ReplyError } from 'ioredis';
+import { deadline as endsIn } from '../../deadline.ts';
 import { CallgateError } from '../../errors.ts';
 import { type RedisClient, reasonOf } from './connection.ts';
 
@@ -130,11 +131,11 @@ const LATE = Symbol('late');
 /** What a promise settles with, or `LATE` at the deadline, a time of `performance.now()`. */
 function inTime<T>(promise: Promise<T>, deadline: number): Promise<T | typeof LATE> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, Math.max(deadline - performance.now(), 1), LATE);
+    const inTime = endsIn(Math.max(deadline - performance.now(), 1), () => resolve(LATE));
     const settle =
       <V>(how: (value: V) => void) =>
       (value: V) => {
-        clearTimeout(timer);
+        inTime();
         how(value);
       };
     promise.then(settle(resolve), settle(reject));

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { joinWrites } from '../../join-writes.ts';
 import type { RedisAccess, RedisSource } from './access.ts';
@@ -84,8 +85,22 @@ const COMMANDS_OF_A_WRITE = 8;
 
 /** ioredis's own pipelining would not recover from a NOSCRIPT. */
 function withJoinedWrites(client: Redis): Redis {
-  client.on('connect', () => joinWrites(client.stream, COMMANDS_OF_A_WRITE));
+  client.on('connect', () => {
+    readFirst(client.stream);
+    joinWrites(client.stream, COMMANDS_OF_A_WRITE);
+  });
   return client;
+}
+
+/** ioredis gives a silent connection up from a timer; what came while this process was stopped is read before that. */
+function readFirst(stream: Redis['stream']): void {
+  const destroy = stream.destroy.bind(stream);
+  stream.destroy = (error?: Error) => {
+    if (!error?.message.startsWith('Socket timeout')) return destroy(error);
+    const read = (stream as Socket).bytesRead;
+    setImmediate(() => (stream as Socket).bytesRead === read && destroy(error));
+    return stream;
+  };
 }
 
 function singleOf(
