@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { deadline } from '../deadline.ts';
 
 /** What is parsed at a time. A request has 18 bytes at least, so that this bounds what may wait for its turn. */
 const SLICE_BYTES = 1024;
@@ -120,9 +121,9 @@ class Connection {
 
   #serveFirst(): void {
     const [request, response] = this.#exchanges[0]!;
-    const deadline = setTimeout(() => this.#socket.destroy(), this.#answerMs);
+    const inTime = deadline(this.#answerMs, () => this.#socket.destroy());
     response.once('close', () => {
-      clearTimeout(deadline);
+      inTime();
       this.#exchanges.shift();
       if (this.#stopped) this.#socket.destroySoon();
       else if (this.#exchanges.length > 0 || this.#paused) setImmediate(() => this.#goOn());
