@@ -79,6 +79,10 @@ export class TestServer {
     this.#folder = folder;
   }
 
+  get tenantsFile(): string {
+    return join(this.#folder, 'tenants.yaml');
+  }
+
   get wsUrl(): string {
     return `${this.running.url.replace('http', 'ws')}/v1/connect`;
   }
