@@ -5,10 +5,9 @@ import { availableParallelism, endianness, freemem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { progress, run, SetupError } from '../system.mjs';
-import { flatcArgs, ninjaFile, patchDtlsTransport, translationUnits, unitText, workerSources } from './recipe.mjs';
+import { flatcArgs, ninjaFile, patches, translationUnits, unitText, workerSources } from './recipe.mjs';
 
 const shims = dirname(fileURLToPath(import.meta.url));
-const patched = 'src/RTC/DtlsTransport.cpp';
 
 /** Builds from `sources`, the worker's folder in the npm package, inside `folder`. Returns the binary's path. */
 export async function build(sources, folder) {
@@ -19,8 +18,10 @@ export async function build(sources, folder) {
   const schemas = readdirSync(join(sources, 'fbs')).filter((name) => name.endsWith('.fbs'));
   await must('flatc', [...flatcArgs, '-o', at('fbs/FBS'), ...schemas.map((name) => join(sources, 'fbs', name))]);
 
-  writeFileSync(at('src', basename(patched)), patchDtlsTransport(read(patched)));
-  const path = (source) => (source === patched ? at('src', basename(patched)) : join(sources, source));
+  for (const [source, patch] of Object.entries(patches)) {
+    writeFileSync(at('src', basename(source)), patch(read(source)));
+  }
+  const path = (source) => (source in patches ? at('src', basename(source)) : join(sources, source));
   const list = workerSources({ meson: read('meson.build'), libwebrtcMeson: read('deps/libwebrtc/meson.build') });
   const units = translationUnits(list, read).map((members, i) => {
     const source = members.length === 1 ? path(members[0]) : at('src', `joined${i}.cpp`);

@@ -90,17 +90,90 @@ export function unitText(paths) {
 }
 
 /**
- * The BIO callback of DtlsTransport.cpp, corrected. OpenSSL calls it with `BIO_CB_RETURN | <operation>` after an
- * operation and takes what it returns for the operation's result; the comparison never matches, so every control call's
- * 0 becomes a 1. Where OpenSSL is built with kernel TLS (Debian), BIO_get_ktls_send() then says yes, no write buffer is
- * allocated, and the first handshake ends in a segmentation fault.
+ * The sources that are corrected before they are compiled: their paths, and what makes one text the other. A worker
+ * without the first correction dies at its first handshake here; without the others it loses a call now and then.
  */
-export function patchDtlsTransport(text) {
-  const parts = text.split('(operationType == BIO_CB_RETURN)');
+export const patches = {
+  'src/RTC/DtlsTransport.cpp': patchDtlsTransport,
+  'src/RTC/WebRtcServer.cpp': patchWebRtcServer,
+};
+
+/**
+ * First the BIO callback. OpenSSL calls it with `BIO_CB_RETURN | <operation>` after an operation and takes what it
+ * returns for the operation's result; the comparison never matches, so every control call's 0 becomes a 1. Where OpenSSL
+ * is built with kernel TLS (Debian), BIO_get_ktls_send() then says yes, no write buffer is allocated, and the first
+ * handshake ends in a segmentation fault.
+ *
+ * Then the retransmission of a flight. libuv counts a timer from the time at which the turn of the loop began; OpenSSL
+ * goes by the clock. In a turn of 15 ms or more, which is a few handshakes in a row, the timer fires before OpenSSL's
+ * time: nothing is sent again, then or ever, and a handshake that lost a packet hangs.
+ */
+function patchDtlsTransport(text) {
+  const corrected = replaceOnce(text, '(operationType == BIO_CB_RETURN)', '((operationType & BIO_CB_RETURN) != 0)');
+  return replaceOnce(
+    corrected,
+    `		else if (ret == -1)
+		{
+			MS_WARN_TAG(dtls, "DTLSv1_handle_timeout() failed");`,
+    `		else if (uv_timeval_t left{ 0, 0 }; ret == 0 && DTLSv1_get_timeout(this->ssl, &left) == 1)
+		{
+			this->timer->Start((left.tv_sec * static_cast<int64_t>(1000)) + (left.tv_usec / 1000) + 1);
+		}
+		else if (ret == -1)
+		{
+			MS_WARN_TAG(dtls, "DTLSv1_handle_timeout() failed");`,
+  );
+}
+
+/**
+ * Whose a STUN request is says its USERNAME (RFC 8445 section 7.3), whatever address it comes from. Upstream looks at the
+ * address first (versatica/mediasoup issue 1690): a client whose port was that of a call that is not gone yet is refused
+ * in that call's name for as long as it is there. Once a request has proved that it knows the password, its address
+ * belongs to its own call, and no longer to the other. A TCP connection stays with the call that it began with.
+ */
+function patchWebRtcServer(text) {
+  const corrected = replaceOnce(
+    text,
+    `		// First try doing lookup in the tuples table.
+		auto it1 = this->mapTupleWebRtcTransport.find(tuple->GetTupleKey());
+
+		if (it1 != this->mapTupleWebRtcTransport.end())
+`,
+    `		auto it1 = this->mapTupleWebRtcTransport.find(tuple->GetTupleKey());
+
+		if (
+		  it1 != this->mapTupleWebRtcTransport.end() &&
+		  (tuple->GetProtocol() == RTC::TransportTuple::Protocol::TCP ||
+		   !this->mapLocalIceUsernameFragmentWebRtcTransport.contains(
+		     WebRtcServer::GetLocalIceUsernameFragmentFromReceivedStunPacket(packet))))
+`,
+  );
+  return replaceOnce(
+    corrected,
+    `		if (this->mapTupleWebRtcTransport.contains(tupleKey))
+		{
+			MS_WARN_TAG(ice, "tuple key already exists in the table");
+
+			return;
+		}
+`,
+    `		auto it = this->mapTupleWebRtcTransport.find(tupleKey);
+
+		if (it != this->mapTupleWebRtcTransport.end() && it->second != webRtcTransport)
+		{
+			// Takes it out of the table too.
+			it->second->RemoveTuple(tuple);
+		}
+`,
+  );
+}
+
+function replaceOnce(text, from, to) {
+  const parts = text.split(from);
   if (parts.length !== 2) {
-    throw new Error('DtlsTransport.cpp has changed: the BIO callback to correct was not found exactly once');
+    throw new Error(`a source has changed: what is to be corrected was not found exactly once: ${from.trim()}`);
   }
-  return parts.join('((operationType & BIO_CB_RETURN) != 0)');
+  return parts.join(to);
 }
 
 /**

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   mesonList,
   ninjaFile,
-  patchDtlsTransport,
+  patches,
   recipeHash,
   translationUnits,
   unitText,
@@ -45,11 +45,15 @@ describe('the recipe of mediasoup-worker', () => {
     expect(unitText(['/a.cpp'])).toBe('#include "/a.cpp"\n#undef MS_CLASS\n');
   });
 
-  test('corrects the BIO callback of the installed version, and refuses any other text', () => {
-    const patched = patchDtlsTransport(upstream('src/RTC/DtlsTransport.cpp'));
-    expect(patched).toContain('((operationType & BIO_CB_RETURN) != 0) ?');
-    expect(() => patchDtlsTransport(patched)).toThrow('not found exactly once');
-  });
+  test.each(Object.entries(patches))(
+    'corrects %s of the installed version once, and refuses any other text',
+    (path, patch) => {
+      const patched = patch(upstream(path));
+      expect(patched).not.toBe(upstream(path));
+      expect(() => patch(patched)).toThrow('not found exactly once');
+      expect(() => patch('')).toThrow('not found exactly once');
+    },
+  );
 
   test('writes paths with spaces so that ninja and the shell read them back', () => {
     const text = ninjaFile({
