@@ -137,7 +137,7 @@ const readEncodings = (
   streams: DeclaredStreams,
 ): RtpEncodingParameters[] => {
   const has = (wanted: string) => headerExtensions.some(({ uri }) => uri === wanted);
-  const rids = readRids(offeredRids, media);
+  const rids = readRids(mid, offeredRids, media);
   if (rids.length > 0 && has(RID_EXTENSION)) return rids.map((rid) => ({ rid, ...layering(rids.length) }));
   const ssrc = readSsrcs(mid, streams, codecs.some(isRtx));
   if (ssrc === undefined && !has(MID_EXTENSION)) {
@@ -156,13 +156,16 @@ const layering = (layers: number) => (layers > 1 ? { scalabilityMode: 'L1T3' } :
  * The layers of `a=simulcast:send` in their order (RFC 8853 section 5.1): the first of each alternatives, none that is
  * paused and none that was not offered.
  */
-const readRids = (offered: readonly string[], { simulcast }: MediaDescription): string[] => {
+const readRids = (mid: string, offered: readonly string[], { simulcast }: MediaDescription): string[] => {
   const list = simulcast?.dir1 === 'send' ? simulcast.list1 : simulcast?.dir2 === 'send' ? simulcast.list2 : undefined;
   if (list === undefined) return [];
   const layers = String(list).split(';');
   const rids = new Set(layers.flatMap((layer) => layer.split(',').find((rid) => !rid.startsWith('~')) ?? []));
   // A camera that is off at the moment: all layers are paused and come when it is turned on.
-  return rids.size > 0 ? [...rids].filter((rid) => offered.includes(rid)) : offered.slice(0, layers.length);
+  if (rids.size === 0) return offered.slice(0, layers.length);
+  const taken = [...rids].filter((rid) => offered.includes(rid));
+  if (taken.length === 0) throw negotiationFailed(`section ${mid} of the answer has no RID that was offered`);
+  return taken;
 };
 
 const readSsrcs = (

@@ -56,7 +56,6 @@ describe('a hostile answer ends the session as negotiation_failed', () => {
     ['that rejects everything', (answer) => answer.replace(/^(m=\w+) 9/gm, '$1 0')],
     ['that does not bundle', (answer) => answer.replace(/a=group:BUNDLE.*\r\n/, '')],
     ['with a payload type of its own', (answer) => answer.replace(/^(m=audio .*SAVPF).*$/m, '$1 77')],
-    ['with payload types of its own beside ours', (answer) => answer.replace(/^(m=audio .*)$/m, '$1 77 78')],
     ['that maps Opus to PCMU', (answer) => answer.replace(/opus\/48000\/2/i, 'PCMU/8000')],
     ['with RIDs that were not offered', (answer) => insert(answer, 'a=rid:x send\r\na=simulcast:send x')],
     ['with an SSRC of 0', (answer) => answer.replace(/a=ssrc:\d+/g, 'a=ssrc:0').replace(/FID \d+ \d+/, 'FID 0 0')],
@@ -139,6 +138,18 @@ describe('an answer is taken', () => {
     const answer = writeAnswer(offer.sdp);
     const sdp = insert(answer, `a=x-pad:${'x'.repeat(18 * 1024 - answer.length)}`);
     socket.sendRaw(JSON.stringify({ offer_id: offer.offer_id, sdp, type: 'answer' }));
+    await isSettled(call);
+    await hangUp(socket);
+  });
+
+  it('with formats of its own beside ours, and Opus without its channels', async () => {
+    const call = await offered();
+    const { offer, socket } = call;
+    const sdp = writeAnswer(offer.sdp)
+      .replace(/^(m=audio \d+ \S+) (.*)$/m, '$1 126 13 $2 77')
+      .replace('a=rtpmap:', 'a=rtpmap:126 telephone-event/8000\r\na=fmtp:126 0-16\r\na=rtpmap:13 CN/8000\r\na=rtpmap:')
+      .replace(/opus\/48000\/2/i, 'OPUS/48000');
+    socket.send({ type: 'answer', offer_id: offer.offer_id, sdp });
     await isSettled(call);
     await hangUp(socket);
   });
