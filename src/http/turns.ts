@@ -39,6 +39,11 @@ export class Turns {
     return this.#connections.get(socket)?.busy ?? false;
   }
 
+  /** How many requests this connection has brought so far. */
+  requests(socket: Socket): number {
+    return this.#connections.get(socket)?.requests ?? 0;
+  }
+
   /** Whether a connection is merely kept for another request. */
   isIdle(socket: Socket): boolean {
     return this.#connections.get(socket)?.idle ?? false;
@@ -60,6 +65,7 @@ class Connection {
   readonly #parse: (slice: Buffer) => void;
   /** The first is being served. */
   readonly #exchanges: [IncomingMessage, ServerResponse][] = [];
+  requests = 0;
   #unread: Buffer = Buffer.alloc(0);
   #paused = false;
   #stopped = false;
@@ -86,11 +92,13 @@ class Connection {
   }
 
   take(...exchange: [IncomingMessage, ServerResponse]): void {
+    this.requests += 1;
     if (this.#exchanges.push(exchange) === 1) this.#serveFirst();
   }
 
   /** Leaves the socket to a WebSocket, with whatever was received behind the request. */
   release(): void {
+    this.requests += 1;
     this.#stopped = true;
     this.#socket.removeListener('data', this.#receive);
     if (this.#unread.length > 0) this.#socket.unshift(this.#unread);

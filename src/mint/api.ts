@@ -11,6 +11,7 @@ import {
 } from 'fastify';
 import { CallgateError } from '../errors.ts';
 import { HttpServers } from '../http/servers.ts';
+import type { Turns } from '../http/turns.ts';
 import { CONNECT_PATH } from '../protocol/codes.ts';
 import { operation } from '../reference/operations.ts';
 import { serveReference } from '../reference/routes.ts';
@@ -71,9 +72,7 @@ export function createApi({ log, demoKey, jwks, readiness, shardsAway, ...parts 
         { handle, refuse: refuseRequest },
       ),
     routerOptions: { maxParamLength: MAX_HEADER_BYTES },
-    clientErrorHandler: (error, socket) => {
-      if (!servers.turns.stop(socket as Socket)) refuseConnection(error, socket as Socket);
-    },
+    clientErrorHandler: (error, socket) => refuseInTime(error, socket as Socket, servers.turns),
     // A path with a bad escape meets no route and so no hook, but pages are refused first of all here too.
     frameworkErrors: (error, request, reply) => void sendProblem(refusePage(request) ?? error, request, reply),
     // Fastify's own answer while closing is no problem document; what is being served is served to its end.
@@ -97,6 +96,16 @@ export function createApi({ log, demoKey, jwks, readiness, shardsAway, ...parts 
   if (demoKey !== undefined) app.register(demoRoutes, { prefix: '/demo', ...deps, apiKey: demoKey });
   app.register(async (scope) => statusRoutes(scope, { jwks, readiness, shardsAway }));
   return app;
+}
+
+/** What came in time while this process was stopped is read before anybody is told to have been too slow. */
+function refuseInTime(error: NodeJS.ErrnoException, socket: Socket, turns: Turns): void {
+  const before = turns.requests(socket);
+  const refuse = () => {
+    if (turns.requests(socket) === before && !turns.stop(socket)) refuseConnection(error, socket);
+  };
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') setImmediate(refuse);
+  else refuse();
 }
 
 const UPGRADE_REQUIRED =
