@@ -12,6 +12,7 @@ import {
   saltLength,
 } from 'werift';
 import { isFeedback } from './feedback.ts';
+import { HandshakeOrder } from './handshake-order.ts';
 import { IceAgent, type IceCredentials, type RemoteIce } from './ice-agent.ts';
 import { isMedia, isRtcp } from './rtp-header.ts';
 import { type SrtpKeys, srtpKeys } from './srtp.ts';
@@ -89,7 +90,9 @@ export class MediaTransport {
       certificateRequest: true,
     });
     const handle = this.#dtls.onHandleHandshakes;
-    this.#dtls.onHandleHandshakes = (messages) => this.#work(handle(messages));
+    const order =
+      this.#dtls instanceof DtlsServer ? new HandshakeOrder<Parameters<typeof handle>[0][number]>() : undefined;
+    this.#dtls.onHandleHandshakes = (messages) => this.#work(handle(order?.take(messages) ?? messages));
     this.#dtls.onConnect.once(() => this.#onHandshakeDone());
     this.#ice.onPacket = (packet) => {
       if (!isMedia(packet)) deliver(packet, carrier);
