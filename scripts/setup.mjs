@@ -124,10 +124,11 @@ const macBrowsers = ['/Applications/Google Chrome.app', '/Applications/Chromium.
 /** What tests need that call from another host: where they cannot be run they say so, and the others are run. */
 const elsewhere = () => process.getuid?.() === 0 && distributionName(osRelease()).startsWith('debian');
 
-/** The programs that the tests start beside ours: Redis and browsers. */
+/** The programs that the tests start beside ours: Redis, a TURN server and browsers. */
 export async function testTools() {
   const missing = () => [
     ...(which('redis-server') ? [] : ['redis-server']),
+    ...(which('turnserver') ? [] : ['coturn']),
     ...(browsers.some(which) || macBrowsers.some((path) => existsSync(path)) ? [] : ['chromium']),
     ...(elsewhere() && !which('firefox-esr') ? ['firefox-esr'] : []),
     ...(elsewhere() && !which('ip') ? ['iproute2'] : []),
@@ -136,7 +137,7 @@ export async function testTools() {
   if (wanted.length === 0) return;
   await install(wanted, {
     purpose: 'Testing',
-    elsewhere: 'redis-server and Chromium or Chrome on the PATH',
+    elsewhere: 'redis-server, coturn (turnserver) and Chromium or Chrome on the PATH',
     present: () => false,
   });
   if (missing().length > 0) {

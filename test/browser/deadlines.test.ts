@@ -1,6 +1,7 @@
 import { createServer, type Socket } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type * as Sdk from '../../src/client/index.ts';
 import { type CallerSite, launchBrowser, serveCallerSite } from '../support/browser.ts';
 import { Relay } from '../support/relay.ts';
 import { TestServer } from '../support/server.ts';
@@ -175,23 +176,44 @@ describe('a call that the server ends before it is live', { timeout: 60_000 }, (
 });
 
 describe('an address that cannot be used', { timeout: 60_000 }, () => {
+  /** What connect() makes of each: the state of a call, or the code that it throws. */
+  const outcomes = (how: string, urls: string[]) =>
+    page.evaluate(
+      async ([how, urls]) => {
+        let fetched = 0;
+        const getToken = () => {
+          fetched += 1;
+          return 'x';
+        };
+        const given = how === 'token' ? { token: 'x' } : { getToken };
+        const codes = urls.map((url) => {
+          try {
+            return sdk.connect({ url, endpointId: 'ep_echo', media: {}, ...given } as Sdk.ConnectOptions).state;
+          } catch (error) {
+            return (error as Sdk.CallError).code;
+          }
+        });
+        await Promise.resolve().then(() => {});
+        return [...codes, fetched];
+      },
+      [how, urls] as const,
+    );
+
   it.each(['token', 'getToken'])('is thrown before anything is opened or fetched, with a %s', async (how) => {
-    const outcome = await page.evaluate((how) => {
-      let fetched = 0;
-      const getToken = () => {
-        fetched += 1;
-        return 'x';
-      };
-      const given = how === 'token' ? { token: 'x' } : { getToken };
-      const codes = ['ws://gate.example:99999/', 'ftp://gate.example/', ''].map((url) => {
-        try {
-          return sdk.connect({ url, endpointId: 'ep_echo', ...given } as Parameters<typeof sdk.connect>[0]).state;
-        } catch (error) {
-          return (error as { code: string }).code;
-        }
-      });
-      return [...codes, fetched];
-    }, how);
-    expect(outcome).toEqual(['address_invalid', 'address_invalid', 'address_invalid', 0]);
+    const malformed = ['ws://gate.example:99999/', 'ftp://gate.example/', ''];
+    expect(await outcomes(how, malformed)).toEqual([...malformed.map(() => 'address_invalid'), 0]);
+
+    // A page that came by https:, without the certificates of one.
+    await page.route('https://app.example/**', async (route) => {
+      const { pathname } = new URL(route.request().url());
+      await route.fulfill({ response: await route.fetch({ url: `${site.url}${pathname}` }) });
+    });
+    await page.goto('https://app.example/');
+    expect(await outcomes(how, ['ws://gate.example/', 'http://gate.example/'])).toEqual([
+      'address_invalid',
+      'address_invalid',
+      0,
+    ]);
+    expect(await outcomes(how, [server.wsUrl])).toEqual(['connecting', how === 'getToken' ? 1 : 0]);
   });
 });
