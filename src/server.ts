@@ -25,6 +25,7 @@ import { Issuers } from './tokens/issuers/issuers.ts';
 import { ephemeralSigningKeys, loadSigningKeys, publicKeySet } from './tokens/keys.ts';
 import { MemoryTokenStore } from './tokens/memory-store.ts';
 import { type RedisSource, readRedisAccess } from './tokens/redis/access.ts';
+import { checkEntry } from './tokens/redis/entry.ts';
 import { RedisTokenStore } from './tokens/redis-store.ts';
 import { createSigner } from './tokens/signer.ts';
 import type { TokenStore } from './tokens/store.ts';
@@ -84,6 +85,7 @@ async function assemble(
   const descriptors = new DescriptorWatch(log);
   owned.defer(() => descriptors.close());
   const redis = config.redis_url === undefined ? undefined : readRedisAccess(config.redis_url, config.redis);
+  if (redis) await checkEntry(redis);
   const directory = openDirectory(config, redis, log, demoKey?.sha256);
   owned.defer(() => directory.close());
   const keys = await openKeys(config, log);

@@ -15,6 +15,7 @@ import { assertName, fenceKey, placesKey, tokenKey } from './redis/keys.ts';
 import { LEASE_SCRIPTS, type LeaseSteps } from './redis/lease-scripts.ts';
 import { RedisMintRate } from './redis/mint-rate.ts';
 import { forgotten, Revocations } from './redis/revocations.ts';
+import { Rights } from './redis/rights.ts';
 import { Shards } from './redis/shards.ts';
 import { SIDE_SCRIPTS, type SideSteps } from './redis/side-scripts.ts';
 import { SteadyClock, TICK_MS } from './redis/steady-clock.ts';
@@ -66,6 +67,7 @@ export class RedisTokenStore implements TokenStore {
   readonly #clock: SteadyClock;
   readonly #fences: Fences;
   readonly #shards: Shards;
+  readonly #rights: Rights;
   readonly #leaseMs: number;
   readonly #retentionMs: number;
 
@@ -77,7 +79,9 @@ export class RedisTokenStore implements TokenStore {
     const client = createRedis(redis, { warn: (fields) => this.#shards.lost(fields) });
     this.#client = client;
     this.#steps = defineSteps(client);
+    this.#rights = new Rights(client, log);
     this.#caller = new RedisCaller(client, {
+      denied: () => void this.#rights.check(),
       failed: (key, reason) => this.#shards.failed(key, reason),
       unreadable: tellerOfKeys(log),
     });
@@ -104,13 +108,14 @@ export class RedisTokenStore implements TokenStore {
       void this.#shards.look();
       void this.#clock.tick();
       void checkEviction(client, log);
+      void this.#rights.check();
     });
     void this.#shards.look();
     void this.#clock.tick();
   }
 
   get ready(): boolean {
-    return this.#clock.now !== undefined && this.#shards.ready;
+    return this.#clock.now !== undefined && this.#shards.ready && this.#rights.complete;
   }
 
   get away(): readonly string[] {
@@ -250,6 +255,7 @@ export class RedisTokenStore implements TokenStore {
   async close(): Promise<void> {
     this.#revocations.close();
     this.#clock.close();
+    this.#rights.close();
     this.#shards.close();
     this.#caller.close();
     this.#client.disconnect();

@@ -208,7 +208,7 @@ describe('callgate load cannot begin', () => {
   ])('%s', async (_, options, sentence) => {
     const { code, stdout, stderr } = await callgate('load', ...options());
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^error: [^\n]+\n$/);
+    expect(stderr.replace(/^warning: --api-key [^\n]+\n/, '')).toMatch(/^error: [^\n]+\n$/);
     expect(stderr).toMatch(sentence);
   });
 });

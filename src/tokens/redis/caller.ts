@@ -15,11 +15,17 @@ const NEVER_SENT = /enableOfflineQueue options is false$/;
 // The server takes no command of this kind, whatever its key: it would refuse the next one, too.
 const SHUT = /(?:^|[ -])(?:READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|OOM|MISCONF|NOREPLICAS|NOAUTH|BUSY)\s/;
 // The server refused before the script could write anything. Redis before 7 wraps what a script's command says.
-const REFUSED = new RegExp(`${SHUT.source}|(?:^|[ -])(?:TRYAGAIN|MOVED|ASK|NOPERM|NOSCRIPT)\\s`);
+const REFUSED = new RegExp(`${SHUT.source}|(?:^|[ -])(?:TRYAGAIN|MOVED|ASK|NOSCRIPT)\\s`);
 // Every script reads its keys before it writes, so that a key of another type has changed nothing.
 const WRONG_TYPE = /(?:^|[ -])WRONGTYPE\s/;
 // A script that met fields which it cannot have written.
 const WRONG_FIELDS = /^ERR (?:user_script|Error running script)/;
+
+/** The user of the connection may not do it, or the command has another name; Redis 7 says it in many ways. */
+export const DENIED =
+  /(?:^|[ -])NOPERM\s|^ERR (?:ACL failure in script|The user executing the script|unknown command|Unknown Redis command)/;
+// A script may have written before it came to what it may not do.
+const DENIED_IN_SCRIPT = /^ERR (?!unknown command)/;
 
 export interface CallOptions {
   /** Not safe to repeat: tried again only where the last try certainly changed nothing. */
@@ -31,6 +37,8 @@ export interface CallOptions {
 }
 
 export interface CallWatch {
+  /** The user of the store may not do what was asked. */
+  denied(): void;
   /** A call failed, and so would others whose key is on the same shard. */
   failed(key: string, reason: string): void;
   /** A key holds what a step of ours cannot have written. */
@@ -40,7 +48,7 @@ export interface CallWatch {
 /** Of a key that holds what a step of ours cannot have written. */
 export class UnreadableKey extends CallgateError {}
 
-const UNWATCHED: CallWatch = { failed: () => undefined, unreadable: () => undefined };
+const UNWATCHED: CallWatch = { denied: () => undefined, failed: () => undefined, unreadable: () => undefined };
 
 /**
  * Runs steps against Redis within one time budget and says honestly, when it fails, whether the step may have happened.
@@ -79,6 +87,7 @@ export class RedisCaller {
         if (result === LATE) throw this.#failure(key, true, NO_ANSWER);
         return result;
       } catch (error) {
+        if (isDenied(error)) throw this.#denial(mayHaveHappened, error);
         if (isUnreadable(error)) throw this.unreadable(key, error);
         if (!isOutage(error)) throw error;
         mayHaveHappened ||= !isHarmless(error);
@@ -95,6 +104,11 @@ export class RedisCaller {
     this.#watch.unreadable(key, reason);
     const retryable = !(error instanceof Error && WRONG_FIELDS.test(error.message));
     return new UnreadableKey('unavailable', { retryable, cause: new Error(`token store: ${reason} at ${key}`) });
+  }
+
+  #denial(mayHaveHappened: boolean, { message }: Error): CallgateError {
+    this.#watch.denied();
+    return unavailable(mayHaveHappened || DENIED_IN_SCRIPT.test(message), 'a right is missing');
   }
 
   close(): void {
@@ -143,6 +157,7 @@ function inTime<T>(promise: Promise<T>, deadline: number): Promise<T | typeof LA
 }
 
 const isReply = (error: unknown): error is Error => error instanceof ReplyError;
+const isDenied = (error: unknown): error is Error => isReply(error) && DENIED.test(error.message);
 const isShut = ({ message }: Error): boolean => SHUT.test(message);
 const isUnreadable = (error: unknown): boolean =>
   isReply(error) &&

@@ -12,13 +12,9 @@ export async function checkEviction(client: RedisClient, log: StoreLog): Promise
   if (policy) log.warn({ policy }, 'the token store may evict records: set maxmemory-policy to noeviction');
 }
 
-// CONFIG is forbidden on many managed servers; INFO says the same.
+// CONFIG says the same, but is forbidden on many managed servers.
 const policyOf = (node: Redis): Promise<string | undefined> =>
-  node.config('GET', 'maxmemory-policy').then(
-    (reply) => (Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : undefined),
-    () =>
-      node.info('memory').then(
-        (info) => /^maxmemory_policy:(\S+)/m.exec(info)?.[1],
-        () => undefined,
-      ),
+  node.info('memory').then(
+    (info) => /^maxmemory_policy:(\S+)/m.exec(info)?.[1],
+    () => undefined,
   );
