@@ -1,4 +1,4 @@
-import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
+import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
 import { CONNECT_PATH, SUBPROTOCOL } from '../../src/protocol/codes.ts';
 import { earlyStart } from '../../test/support/ws-client.ts';
 import { type BenchServer, ENDPOINT } from './server.ts';

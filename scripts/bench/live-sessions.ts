@@ -1,6 +1,6 @@
 // Clients in a process of their own: echoes over real ICE and DTLS, one for each token, whose packets are watched.
 import { setTimeout as delay } from 'node:timers/promises';
-import { RtcPeer } from '../../src/load/peer/rtc-peer.ts';
+import { RtcPeer } from '../../src/peer/rtc-peer.ts';
 import { startCall } from '../../test/support/ws-client.ts';
 import { answer } from './ask.ts';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { ConfigError } from '../yaml-file.ts';
+import { ConfigError } from '../config/yaml-file.ts';
 import { buildDirectory, DirectoryBuilder, type Entry } from './build.ts';
 import type { Directory } from './directory.ts';
 import { parseTenants } from './tenants.ts';

@@ -1,4 +1,4 @@
-import { sortedJson } from '../sorted-json.ts';
+import { sortedJson } from '../shared/sorted-json.ts';
 import type { Tenants } from './tenants-schema.ts';
 
 /** What a team, a key, a flow or an endpoint says, by the name of the thing. */

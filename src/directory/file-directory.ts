@@ -1,6 +1,6 @@
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { nameOf, readText } from '../yaml-file.ts';
+import { nameOf, readText } from '../config/yaml-file.ts';
 import { readAside } from './aside.ts';
 import type { Directory } from './directory.ts';
 import { CurrentDirectory, type DirectoryLog, type LiveDirectory, type LoadOutcome } from './live.ts';

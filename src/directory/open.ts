@@ -1,5 +1,5 @@
-import type { Config } from '../config.ts';
-import type { RedisSource } from '../tokens/redis/access.ts';
+import type { Config } from '../config/config.ts';
+import type { RedisSource } from '../redis/access.ts';
 import type { Directory } from './directory.ts';
 import { FileDirectory } from './file-directory.ts';
 import type { DirectoryLog, LiveDirectory } from './live.ts';

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { ConfigError } from '../yaml-file.ts';
+import { ConfigError } from '../config/yaml-file.ts';
 import type { FromThread, Source } from './aside.ts';
 import { type Entry, entriesOf } from './build.ts';
 import { parseTenants } from './tenants.ts';

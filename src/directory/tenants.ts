@@ -8,7 +8,7 @@ import {
   parseYaml,
   readTextSync,
   type YamlFile,
-} from '../yaml-file.ts';
+} from '../config/yaml-file.ts';
 import { buildDirectory } from './build.ts';
 import type { ApiKey, Directory } from './directory.ts';
 import { normalizeOrigin } from './origin.ts';

@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
-import type { Config } from '../config.ts';
-import { deadline } from '../deadline.ts';
+import type { Config } from '../config/config.ts';
+import { deadline } from '../shared/deadline.ts';
 import { CallgateError, isCallCode, unspent } from '../errors.ts';
 import type { PeerAddress } from '../http/address.ts';
-import { badMessage, MAX_FRAME_BYTES, maxAnswerBytes, parseClientMessage } from '../protocol/codec.ts';
+import { badMessage, MAX_FRAME_BYTES, maxAnswerBytes, parseClientMessage } from './codec.ts';
 import type { CallErrorCode } from '../protocol/codes.ts';
 import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
 import type { Session, SessionClient, SessionGrant } from '../session/session.ts';

@@ -1,5 +1,5 @@
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { PeerAddress } from '../http/address.ts';
 
 /** Failed presentations per address; loopback is left alone unless the settings say otherwise. */

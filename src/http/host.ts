@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { isLoopback } from '../loopback.ts';
+import { isLoopback } from '../shared/loopback.ts';
 
 /** RFC 9112 section 3.2.2: such a target names the host, whatever the Host field says. */
 const ABSOLUTE = /^https?:\/\/([^/?#]+)([^#]*)/i;

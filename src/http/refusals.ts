@@ -1,5 +1,5 @@
-import type { Config } from '../config.ts';
-import { MinuteCount } from '../minute-count.ts';
+import type { Config } from '../config/config.ts';
+import { MinuteCount } from '../shared/minute-count.ts';
 import type { PeerAddress } from './address.ts';
 
 /** Statuses that say that somebody may not, whatever the request. */

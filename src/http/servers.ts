@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { CallgateError } from '../errors.ts';
 import { Connections } from './connections.ts';
 import { settleTarget } from './host.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { deadline } from '../deadline.ts';
+import { deadline } from '../shared/deadline.ts';
 
 /** What is parsed at a time. A request has 18 bytes at least, so that this bounds what may wait for its turn. */
 const SLICE_BYTES = 1024;

@@ -6,7 +6,7 @@ import { presentOnce } from './contender.ts';
 import { faultOf } from './ending.ts';
 import { Failure } from './failure.ts';
 import type { Outcome, Stage, Step } from './outcome.ts';
-import { createPeer } from './peer/index.ts';
+import { createPeer } from '../peer/index.ts';
 import type { Peer } from './peer.ts';
 import type { Arrival, Media } from './plan.ts';
 import { Race } from './race.ts';

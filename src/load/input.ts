@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isUtf16 } from '../text-file.ts';
+import { isUtf16 } from '../shared/text-file.ts';
 import { UsageError } from './usage-error.ts';
 
 /** A pipe on which nothing comes for so long is given up. */

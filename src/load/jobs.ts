@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { loadApiKey } from '../config.ts';
+import { loadApiKey } from '../config/config.ts';
 import { isApiKey } from '../mint/api-keys.ts';
-import { exposedSecrets } from '../secret-files.ts';
-import { readTextFile } from '../text-file.ts';
+import { exposedSecrets } from '../config/secret-files.ts';
+import { readTextFile } from '../shared/text-file.ts';
 import type { Media } from './plan.ts';
 import { planLoad } from './plan-load.ts';
 import { passMs, planReplay } from './plan-replay.ts';

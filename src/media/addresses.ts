@@ -2,8 +2,8 @@ import { isIP, isIPv4 } from 'node:net';
 import type { NetworkInterfaceInfo } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import type { IceCandidate, TransportListenInfo, TransportProtocol } from 'mediasoup/types';
-import { isLoopback } from '../loopback.ts';
-import type { PortRange } from './ports.ts';
+import { isLoopback } from '../shared/loopback.ts';
+import type { PortRange } from '../config/port-range.ts';
 
 /** What `os.networkInterfaces()` returns. */
 export type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;

@@ -1,6 +1,6 @@
 import type { Router, WebRtcServer, WebRtcTransport } from 'mediasoup/types';
 import { CallgateError } from '../errors.ts';
-import { randomText } from '../random.ts';
+import { randomText } from '../shared/random.ts';
 import { makeProfile, type Profile } from '../sdp/codecs.ts';
 import { Negotiation } from '../sdp/negotiation.ts';
 import { serverLines } from '../sdp/offer.ts';

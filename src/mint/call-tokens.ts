@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { callability } from '../directory/callability.ts';
 import type { DirectorySource, Endpoint } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
@@ -7,7 +7,7 @@ import type { AuditEvent } from '../telemetry/audit.ts';
 import { parseTokenId } from '../tokens/claims.ts';
 import { successorId } from '../tokens/ids.ts';
 import type { SignToken } from '../tokens/signer.ts';
-import type { CallTokenRecord, NewCallToken, TokenStore } from '../tokens/store.ts';
+import type { CallTokenRecord, NewCallToken, TokenStore } from '../store/store.ts';
 import { type KeyedRequest, once } from './idempotency.ts';
 import { readCursor, toCursor } from './list-cursor.ts';
 import type { ListQuery, MintedToken, MintRequest, RefreshRequest, TokenList, TokenRecord } from './schemas.ts';

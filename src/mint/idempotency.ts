@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CallgateError, hasCode } from '../errors.ts';
-import { sortedJson } from '../sorted-json.ts';
-import { CLAIM_MS, type IdempotencyKeys } from '../tokens/idempotency.ts';
+import { sortedJson } from '../shared/sorted-json.ts';
+import { CLAIM_MS, type IdempotencyKeys } from '../store/idempotency.ts';
 
 /** A request that carries an `Idempotency-Key`; the key means something within its team, method and path only. */
 export interface KeyedRequest {

@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import type { Team } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
-import type { MintRate } from '../tokens/mint-rate.ts';
+import type { MintRate } from '../store/mint-rate.ts';
 
 /**
  * Counts a mint of a team, and says in the answer where the team stands: `RateLimit-Policy` and `RateLimit` of

@@ -9,9 +9,9 @@ import { authenticate } from './api-keys.ts';
 import { asked, asker } from './audit.ts';
 import { list, type MintDeps, mint, read, refresh, revoke } from './call-tokens.ts';
 import type { KeyedRequest } from './idempotency.ts';
-import { takeJsonBodies } from './json-body.ts';
-import { onlyAllow } from './methods.ts';
-import { toCallgateError } from './problems.ts';
+import { takeJsonBodies } from '../http/json-body.ts';
+import { onlyAllow } from '../http/methods.ts';
+import { toCallgateError } from '../http/problems.ts';
 import { limitMints } from './rate-limit.ts';
 import {
   IdempotencyHeaders,

@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox';
 import { HTTP_PROBLEMS, type HttpErrorCode } from '../errors.ts';
 import { END_REASONS } from '../protocol/codes.ts';
 import { CLIENT_MESSAGES } from '../protocol/messages.ts';
-import { CALL_TOKEN_STATUSES } from '../tokens/store.ts';
+import { CALL_TOKEN_STATUSES } from '../store/store.ts';
 
 const MAX_METADATA_BYTES = 1024;
 const MAX_METADATA_PAIRS = 32;

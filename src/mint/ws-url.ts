@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { CallgateError } from '../errors.ts';
 import { CONNECT_PATH } from '../protocol/codes.ts';
 

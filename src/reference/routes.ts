@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { serveFile } from '../http/memory-files.ts';
-import { onlyAllow } from '../mint/methods.ts';
-import { toBytes } from '../mint/problems.ts';
+import { onlyAllow } from '../http/methods.ts';
+import { toBytes } from '../http/problems.ts';
 import { finish, frame } from './document.ts';
 
 /** The page runs no script but its own; its renderer sets styles on elements. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RedisSource } from '../tokens/redis/access.ts';
-import { createRedis, type RedisClient, reasonOf, type StoreLog } from '../tokens/redis/connection.ts';
-import { Trouble } from '../trouble.ts';
+import type { RedisSource } from '../redis/access.ts';
+import { createRedis, type RedisClient, reasonOf, type StoreLog } from '../redis/connection.ts';
+import { Trouble } from '../shared/trouble.ts';
 
 export const AUDIT_STREAM = 'callgate:audit';
 

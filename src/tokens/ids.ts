@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { randomText } from '../random.ts';
+import { randomText } from '../shared/random.ts';
 import { FAMILY_BYTES, formatTokenId, RANDOM_BYTES } from './claims.ts';
 
 /** A fresh token id; a refreshed token keeps the family of the one before it. */

@@ -9,7 +9,7 @@ import {
   importJWK,
   type JWK,
 } from 'jose';
-import { readTextFile, TextFileError } from '../text-file.ts';
+import { readTextFile, TextFileError } from '../shared/text-file.ts';
 import type { TokenAlgorithm } from './claims.ts';
 
 export interface VerificationKey {

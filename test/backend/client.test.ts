@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CallgateApiError, type CallgateClient, createClient } from '../../src/backend/index.ts';
-import { KEY, READ_ONLY, startApi, type TestApi } from '../mint/harness.ts';
+import { KEY, READ_ONLY, startApi, type TestApi } from '../support/api.ts';
 
 describe('with a running server', () => {
   let api: TestApi;

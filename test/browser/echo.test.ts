@@ -2,7 +2,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type CallerSite, launchBrowser, serveCallerSite } from '../support/browser.ts';
 import { TestServer } from '../support/server.ts';
-import { arrived, ending, expectPictures, expectSound, liveCall, SMALL, startCall } from './caller.ts';
+import { arrived, ending, expectPictures, expectSound, liveCall, SMALL, startCall } from '../support/caller.ts';
 
 let server: TestServer;
 let site: CallerSite;

@@ -4,7 +4,7 @@ import { type CallerPage, type CallerSite, launchBrowser, serveCallerSite } from
 import { Firefox } from '../support/firefox.ts';
 import { describeElsewhere, Network } from '../support/network.ts';
 import { TestServer } from '../support/server.ts';
-import { arrived, ending, expectPictures, expectSound, liveCall, SMALL, startCall } from './caller.ts';
+import { arrived, ending, expectPictures, expectSound, liveCall, SMALL, startCall } from '../support/caller.ts';
 
 const GAP_MS = 12_000;
 const within = { timeout: 10_000 };

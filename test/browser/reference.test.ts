@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startApi, type TestApi } from '../mint/harness.ts';
+import { startApi, type TestApi } from '../support/api.ts';
 import { launchBrowser } from '../support/browser.ts';
 
 describe('the reference page', () => {

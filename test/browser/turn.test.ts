@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CallerSite, launchBrowser, serveCallerSite } from '../support/browser.ts';
 import { TestServer } from '../support/server.ts';
 import { TurnServer } from '../support/turn.ts';
-import { expectSound } from './caller.ts';
+import { expectSound } from '../support/caller.ts';
 
 let server: TestServer;
 let turn: TurnServer;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { earlyStart } from '../../src/client/start.ts';
-import { readEarlyStart } from '../../src/protocol/early-start.ts';
+import { readEarlyStart } from '../../src/gateway/early-start.ts';
 import type { StartMessage } from '../../src/protocol/messages.ts';
 
 const start = (token: string): StartMessage => ({

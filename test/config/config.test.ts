@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { Value } from 'typebox/value';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { loadConfig } from '../../src/config.ts';
-import { ConfigSchema } from '../../src/config-schema.ts';
-import { ConfigError } from '../../src/yaml-file.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { ConfigSchema } from '../../src/config/schema.ts';
+import { ConfigError } from '../../src/config/yaml-file.ts';
 
 const TENANTS = 'config/tenants.yaml';
 const SAMPLE = 'config/callgate.yaml';

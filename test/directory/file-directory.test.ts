@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FileDirectory } from '../../src/directory/file-directory.ts';
 import type { LoadOutcome } from '../../src/directory/live.ts';
-import { ConfigError } from '../../src/yaml-file.ts';
+import { ConfigError } from '../../src/config/yaml-file.ts';
 
 const tenants = (team: string): string => `teams: [{ id: ${team} }]\n`;
 

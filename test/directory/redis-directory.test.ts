@@ -7,7 +7,7 @@ import { applyDirectory, diffDirectory, showDirectory } from '../../src/director
 import type { LoadOutcome } from '../../src/directory/live.ts';
 import { RedisDirectory } from '../../src/directory/redis-directory.ts';
 import { CallgateError } from '../../src/errors.ts';
-import { ConfigError, MAX_BYTES } from '../../src/yaml-file.ts';
+import { ConfigError, MAX_BYTES } from '../../src/config/yaml-file.ts';
 import { TestRedis } from '../support/redis.ts';
 
 const KEY = 'callgate:directory';

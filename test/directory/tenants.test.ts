@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Directory } from '../../src/directory/directory.ts';
 import { loadTenants, withApiKey } from '../../src/directory/tenants.ts';
-import { ConfigError } from '../../src/yaml-file.ts';
+import { ConfigError } from '../../src/config/yaml-file.ts';
 
 const SHA256 = 'ab'.repeat(32);
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KEY, startApi, type TestApi } from '../mint/harness.ts';
+import { KEY, startApi, type TestApi } from '../support/api.ts';
 import { TestRedis } from '../support/redis.ts';
 import { TestServer } from '../support/server.ts';
 import { codeBlocks, ROOT } from './code-blocks.ts';

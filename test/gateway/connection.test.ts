@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import type { WebSocket } from 'ws';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { CallgateError } from '../../src/errors.ts';
 import { Connection, type ConnectionDeps } from '../../src/gateway/connection.ts';
 

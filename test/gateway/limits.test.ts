@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Config } from '../../src/config.ts';
+import type { Config } from '../../src/config/config.ts';
 import { AddressLimits } from '../../src/gateway/limits.ts';
 import { MessageRate } from '../../src/gateway/message-rate.ts';
 import { originAllowed } from '../../src/gateway/origin.ts';

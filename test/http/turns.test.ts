@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Turns } from '../../src/http/turns.ts';
-import { exchange } from '../mint/harness.ts';
+import { exchange } from '../support/api.ts';
 
 const LARGE = Buffer.alloc(2 ** 20, 'x');
 const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nhost: x\r\n${more}\r\n`;

@@ -8,7 +8,7 @@ import { freePort } from '../support/ports.ts';
 import { TestRedis } from '../support/redis.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { startCall, type TestSocket } from '../support/ws-client.ts';
-import { Deployment } from './support/deployment.ts';
+import { Deployment } from '../support/deployment.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 // Calls here are never answered; they only have to be there.

@@ -1,8 +1,8 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeAnswer } from '../../src/load/sdp/answer.ts';
+import { writeAnswer } from '../../src/peer/sdp/answer.ts';
 import { CLOSE_CODES, END_REASONS } from '../../src/protocol/codes.ts';
-import { rawRequest } from '../mint/harness.ts';
+import { rawRequest } from '../support/api.ts';
 import { RtcClient } from '../support/rtc-client.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall } from '../support/ws-client.ts';

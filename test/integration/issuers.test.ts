@@ -11,7 +11,7 @@ import { ephemeralSigningKeys, publicKeySet, type SigningKeys } from '../../src/
 import { TestRedis } from '../support/redis.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { startCall } from '../support/ws-client.ts';
-import { Deployment } from './support/deployment.ts';
+import { Deployment } from '../support/deployment.ts';
 
 const ISS = 'https://platform.example.com';
 const OTHER = 'https://other.example.com';

@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { LoopReport } from './support/session-loop.ts';
+import type { LoopReport } from '../support/session-loop.ts';
 
-const LOOP = fileURLToPath(new URL('./support/session-loop.ts', import.meta.url));
+const LOOP = fileURLToPath(new URL('../support/session-loop.ts', import.meta.url));
 const megabytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MB`;
 
 describe('a server that has opened and ended 1,000 sessions in every way', () => {

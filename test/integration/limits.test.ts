@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { TestServer, type TestServerOptions } from '../support/server.ts';
 import { earlyStart, startCall, TestSocket } from '../support/ws-client.ts';
-import { frame, OPCODES, RawClient } from './raw-client.ts';
-import { allFree, errorsOf, hangUp, refusalOf, WAYS, win } from './scenario.ts';
+import { frame, OPCODES, RawClient } from '../support/raw-client.ts';
+import { allFree, errorsOf, hangUp, refusalOf, WAYS, win } from '../support/scenario.ts';
 
 const withServer = async (options: TestServerOptions, use: (server: TestServer) => Promise<void>): Promise<void> => {
   const server = await TestServer.start(options);

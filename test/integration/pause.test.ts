@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
-import { writeAnswer } from '../../src/load/sdp/answer.ts';
+import { writeAnswer } from '../../src/peer/sdp/answer.ts';
 import { startCall, TestSocket } from '../support/ws-client.ts';
-import { RawClient } from './raw-client.ts';
-import { Deployment } from './support/deployment.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { Deployment } from '../support/deployment.ts';
 
 const PING_MS = 600;
 

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } 
 import { TestRedis } from '../support/redis.ts';
 import { TestServer } from '../support/server.ts';
 import type { TestSocket } from '../support/ws-client.ts';
-import { win } from './scenario.ts';
+import { win } from '../support/scenario.ts';
 
 let redis: TestRedis;
 let owner: TestServer;

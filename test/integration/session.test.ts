@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
-import { readOffer, values } from '../../src/load/sdp/offer.ts';
+import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
+import { readOffer, values } from '../../src/peer/sdp/offer.ts';
 import { TestRedis } from '../support/redis.ts';
 import { RtcClient } from '../support/rtc-client.ts';
 import { type MintedToken, TestServer } from '../support/server.ts';
 import { startCall, TestSocket } from '../support/ws-client.ts';
-import { allFree, answerNext, errorsOf, hangUp, WAYS, win } from './scenario.ts';
+import { allFree, answerNext, errorsOf, hangUp, WAYS, win } from '../support/scenario.ts';
 
 let server: TestServer;
 let hasty: TestServer;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { freePort } from '../support/ports.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { startCall } from '../support/ws-client.ts';
-import { runServer } from './support/cli.ts';
+import { runServer } from '../support/cli.ts';
 
 let folder = '';
 let files = 0;

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Backend } from '../../src/load/backend.ts';
 import { presentOnce } from '../../src/load/contender.ts';
-import { type Faults, FaultyGate } from './support/faulty-gate.ts';
+import { type Faults, FaultyGate } from '../support/faulty-gate.ts';
 
 const started: { stop(): Promise<void> }[] = [];
 afterEach(async () => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { htmlPage } from '../../src/load/page.ts';
 import type { Report } from '../../src/load/report.ts';
 import { launchBrowser } from '../support/browser.ts';
-import { sampleReport } from './page-report.ts';
+import { sampleReport } from '../support/page-report.ts';
 
 const HOSTILE = [
   '<script>document.title = "taken"</script>',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/load/outcome.ts';
 import { type Run, tally } from '../../src/load/tally.ts';
-import { outcome } from './support/outcome.ts';
+import { outcome } from '../support/outcome.ts';
 
 const run: Run = {
   command: 'load',

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/load/outcome.ts';
 import { tally } from '../../src/load/tally.ts';
 import { failuresOf, parseThreshold } from '../../src/load/thresholds.ts';
-import { outcome } from './support/outcome.ts';
+import { outcome } from '../support/outcome.ts';
 
 const report = (outcomes: readonly Outcome[], contenders = 1) =>
   tally(

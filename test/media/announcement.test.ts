@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Announcement } from '../../src/media/announcement.ts';
-import { startMedia } from './media-fixture.ts';
+import { startMedia } from '../support/media.ts';
 
 const lines: unknown[] = [];
 const note = (...entry: unknown[]) => void lines.push(entry);

@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { type OpenMedia, openMedia } from '../../src/media/open.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 

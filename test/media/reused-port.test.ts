@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { realpathSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { RtcPeer } from '../../src/load/peer/rtc-peer.ts';
+import { RtcPeer } from '../../src/peer/rtc-peer.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall, type TestSocket } from '../support/ws-client.ts';
 

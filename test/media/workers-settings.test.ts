@@ -12,7 +12,7 @@ import {
   toldAddresses,
 } from '../../src/media/addresses.ts';
 import { bindable } from '../../src/media/bindable.ts';
-import { parsePortRange, requirePorts } from '../../src/media/ports.ts';
+import { parsePortRange, requirePorts } from '../../src/config/port-range.ts';
 
 const ipv4 = (address: string, internal = false): NetworkInterfaceInfo => ({
   address,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { authenticate, createApiKey } from '../../src/mint/api-keys.ts';
-import { KEY, testDirectory } from './harness.ts';
+import { KEY, testDirectory } from '../support/api.ts';
 
 describe('an API key', () => {
   it('is made of 256 random bits and kept as its SHA-256', () => {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
-import { MemoryTokenStore } from '../../src/tokens/memory-store.ts';
-import { type Call, expectProblem, send } from './calls.ts';
-import { KEY, MINT_ONLY, OTHER_KEY, SLOW_KEY, startApi, type TestApi } from './harness.ts';
+import { MemoryTokenStore } from '../../src/store/memory-store.ts';
+import { type Call, expectProblem, send } from '../support/api-calls.ts';
+import { KEY, MINT_ONLY, OTHER_KEY, SLOW_KEY, startApi, type TestApi } from '../support/api.ts';
 
 let api: TestApi;
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
-import { parseJson } from '../../src/mint/json-body.ts';
+import { parseJson } from '../../src/http/json-body.ts';
 
 it('a JSON body may begin with a byte order mark', () => {
   expect(parseJson(Buffer.from('\uFEFF{"a":"\uFEFF"}'))).toEqual({ a: '\uFEFF' });

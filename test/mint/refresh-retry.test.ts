@@ -2,11 +2,11 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
-import { MemoryTokenStore } from '../../src/tokens/memory-store.ts';
-import { RedisTokenStore } from '../../src/tokens/redis-store.ts';
+import { MemoryTokenStore } from '../../src/store/memory-store.ts';
+import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { TestRedis } from '../support/redis.ts';
-import { expectProblem, send } from './calls.ts';
-import { startApi, type TestApi } from './harness.ts';
+import { expectProblem, send } from '../support/api-calls.ts';
+import { startApi, type TestApi } from '../support/api.ts';
 
 let redis: TestRedis;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newTokenId } from '../../src/tokens/ids.ts';
-import { KEY, startApi, type TestApi } from './harness.ts';
+import { KEY, startApi, type TestApi } from '../support/api.ts';
 
 /** The deadlines as shipped, and how late their guard may be: it looks every 500 ms, on a busy machine. */
 const BODY_MS = 10_000;

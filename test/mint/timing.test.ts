@@ -4,11 +4,11 @@ import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { newTokenId } from '../../src/tokens/ids.ts';
-import { MemoryTokenStore } from '../../src/tokens/memory-store.ts';
-import { RedisTokenStore } from '../../src/tokens/redis-store.ts';
-import type { TokenStore } from '../../src/tokens/store.ts';
+import { MemoryTokenStore } from '../../src/store/memory-store.ts';
+import { RedisTokenStore } from '../../src/store/redis-store.ts';
+import type { TokenStore } from '../../src/store/store.ts';
 import { TestRedis } from '../support/redis.ts';
-import { startApi, type TestApi, testDirectory } from './harness.ts';
+import { startApi, type TestApi, testDirectory } from '../support/api.ts';
 
 const SAMPLES = 200;
 const WARM_UPS = 50;

@@ -3,8 +3,8 @@ import { Compile } from 'typebox/schema';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CallgateError, type HttpErrorCode } from '../../src/errors.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
-import type { MemoryTokenStore } from '../../src/tokens/memory-store.ts';
-import { KEY, MINT_ONLY, OFF_KEY, READ_ONLY, startApi, type TestApi } from '../mint/harness.ts';
+import type { MemoryTokenStore } from '../../src/store/memory-store.ts';
+import { KEY, MINT_ONLY, OFF_KEY, READ_ONLY, startApi, type TestApi } from '../support/api.ts';
 
 interface Media {
   schema: { $ref?: string };

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
-import { newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
-import { maxAnswerBytes } from '../../src/protocol/codec.ts';
+import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
+import { maxAnswerBytes } from '../../src/gateway/codec.ts';
 import { readAnswer } from '../../src/sdp/answer.ts';
 import { type AnsweredSection, answeredCapabilities, producerParameters } from '../../src/sdp/answered-section.ts';
 import { writeOffer } from '../../src/sdp/offer.ts';
-import { ownSections, recorded, TRANSPORT } from './sdp-fixture.ts';
+import { ownSections, recorded, TRANSPORT } from '../support/sdp.ts';
 
 const CHROMIUM = recorded('chromium-156-answer');
 const FIREFOX = recorded('firefox-153-answer');

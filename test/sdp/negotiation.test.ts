@@ -1,9 +1,9 @@
 import { parse } from 'sdp-transform';
 import { describe, expect, it } from 'vitest';
-import { type AnswerOptions, newIdentity, writeAnswer } from '../../src/load/sdp/answer.ts';
+import { type AnswerOptions, newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
 import { makeFormat } from '../../src/sdp/format.ts';
 import { Negotiation, type Section } from '../../src/sdp/negotiation.ts';
-import { DECLARATION, profileOf, TRANSPORT } from './sdp-fixture.ts';
+import { DECLARATION, profileOf, TRANSPORT } from '../support/sdp.ts';
 
 const PROFILE = profileOf({ videoCodec: 'VP8' });
 const { codecs, headerExtensions } = PROFILE.remote.video;

@@ -2,7 +2,7 @@ import { parse } from 'sdp-transform';
 import { describe, expect, it } from 'vitest';
 import type { ProfileOptions } from '../../src/sdp/codecs.ts';
 import { writeOffer } from '../../src/sdp/offer.ts';
-import { DECLARATION, ownSections, profileOf, TRANSPORT } from './sdp-fixture.ts';
+import { DECLARATION, ownSections, profileOf, TRANSPORT } from '../support/sdp.ts';
 
 const names = (sdp: string, index: number) => parse(sdp).media[index]!.rtp.map(({ codec }) => codec);
 const uris = (sdp: string, index: number) => (parse(sdp).media[index]!.ext ?? []).map(({ uri }) => uri);

@@ -1,6 +1,6 @@
 import { RtpHeader } from 'werift';
-import { type Kind, RtcPeer, type RtcPeerOptions } from '../../src/load/peer/rtc-peer.ts';
-import { extensionId, readOffer } from '../../src/load/sdp/offer.ts';
+import { type Kind, RtcPeer, type RtcPeerOptions } from '../../src/peer/rtc-peer.ts';
+import { extensionId, readOffer } from '../../src/peer/sdp/offer.ts';
 
 export type RtcClientOptions = Partial<RtcPeerOptions>;
 

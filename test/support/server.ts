@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DestinationStream } from 'pino';
 import { type CallgateClient, createClient, type MintedToken, type TokenRecord } from '../../src/backend/index.ts';
-import { type Config, loadConfig } from '../../src/config.ts';
+import { type Config, loadConfig } from '../../src/config/config.ts';
 import { createApiKey } from '../../src/mint/api-keys.ts';
 import { type RunningServer, startServer } from '../../src/server.ts';
 import { createLog } from '../../src/telemetry/log.ts';

@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { MAX_TOKEN_LENGTH } from '../../protocol/messages.ts';
 import { jwtVerifier, type VerifyToken } from '../verifier.ts';
 import { readForeignPayload } from './claims.ts';

@@ -1,4 +1,4 @@
-import { decodeText, readTextFile } from '../../text-file.ts';
+import { decodeText, readTextFile } from '../../shared/text-file.ts';
 
 const MAX_BYTES = 64 * 1024;
 const TIMEOUT_MS = 3000;

@@ -7,7 +7,7 @@ import { seededRandom } from '../../../src/load/random.ts';
 import { readSessions } from '../../../src/load/trace/read.ts';
 import type { TraceLine } from '../../../src/telemetry/trace-format.ts';
 import { TestServer } from '../../support/server.ts';
-import { at, report } from '../support/cli.ts';
+import { at, report } from '../../support/load-cli.ts';
 import { criticalDistance, distance } from './kolmogorov-smirnov.ts';
 
 const SESSIONS = 500;

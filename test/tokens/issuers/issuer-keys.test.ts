@@ -4,7 +4,7 @@ import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { IssuerKeys } from '../../../src/tokens/issuers/issuer-keys.ts';
 import { fetchJwks } from '../../../src/tokens/issuers/jwks.ts';
-import { JwksServer } from './jwks-server.ts';
+import { JwksServer } from '../../support/jwks-server.ts';
 
 const HOUR = 3_600_000;
 const publicKey = async (kid: string, alg = 'EdDSA'): Promise<JWK> => ({

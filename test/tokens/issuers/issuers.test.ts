@@ -8,7 +8,7 @@ import { Issuers } from '../../../src/tokens/issuers/issuers.ts';
 import { ephemeralSigningKeys, publicKeySet } from '../../../src/tokens/keys.ts';
 import { createSigner } from '../../../src/tokens/signer.ts';
 import { createVerifier, type VerifyToken } from '../../../src/tokens/verifier.ts';
-import { JwksServer } from './jwks-server.ts';
+import { JwksServer } from '../../support/jwks-server.ts';
 
 const NOW = 1_700_000_000;
 const A = 'https://a.example';

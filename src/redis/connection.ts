@@ -1,0 +1,173 @@
+import type { Socket } from 'node:net';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { joinWrites } from '../shared/join-writes.ts';
+import type { RedisAccess, RedisSource } from './access.ts';
+import { type HostPort, parseRedisUrl, type RedisTarget } from './url.ts';
+
+export type RedisClient = Redis | Cluster;
+
+/** The part of a pino logger that the store tells its troubles to. */
+export interface StoreLog {
+  warn(fields: object, message: string): void;
+}
+
+/** User, password and TLS of the nodes. */
+type Entry = Pick<RedisOptions, 'username' | 'password' | 'tls'>;
+
+type SingleOptions = Omit<RedisOptions, 'replyMapping'>;
+
+/** How long a connection may take to come about, in milliseconds; `RedisCaller` bounds the commands. */
+const CONNECT_MS = 800;
+
+/** At most 400 ms, so that a store which is back is found well within 2 s, and not by all processes in the same moment. */
+const reconnectAfter = (attempt: number): number => Math.min(25 * 2 ** attempt, 400) * (0.5 + Math.random() / 2);
+
+const COMMON = {
+  connectTimeout: CONNECT_MS,
+  // A socket that swallows commands (a paused process, a black hole) is given up rather than waited for: TCP's own
+  // retransmission would notice the store's return only minutes later.
+  socketTimeout: 1500,
+  disconnectTimeout: 100,
+  // What was in flight when a connection broke is rejected at once; whether to ask again is decided by the caller,
+  // which knows what is safe to repeat. 0 also means that nothing is ever sent again behind its back.
+  maxRetriesPerRequest: 0,
+  maxLoadingRetryTime: 400,
+  disableClientInfo: true,
+} satisfies RedisOptions;
+
+/**
+ * Connects to the store and keeps the connection: it comes back by itself, holds no queue while it is away, and never
+ * emits an unhandled `error`.
+ * @throws TypeError when the URL is of no accepted form
+ */
+export function createRedis(source: RedisSource, log: StoreLog): RedisClient {
+  const access = typeof source === 'string' ? { url: source } : source;
+  const target = parseRedisUrl(access.url);
+  const { username, password = access.password } = target;
+  const tls = target.tls && { tls: access.tls ?? {} };
+  const entry = { ...(username && { username }), ...(password && { password }), ...tls };
+  const client =
+    target.kind === 'cluster'
+      ? clusterOf(target.nodes, entry)
+      : withJoinedWrites(comeBack(new Redis(singleOf(target, entry, access.sentinel))));
+  // Told once an outage, not once a reconnect. Only a code is told: some servers repeat their input in an error.
+  let told = false;
+  client.on('error', (error: Error) => {
+    if (!told) log.warn({ reason: reasonOf(error) }, 'the token store cannot be reached');
+    told = true;
+  });
+  client.on('ready', () => {
+    told = false;
+  });
+  return client;
+}
+
+/**
+ * A failover that Sentinel announces while ioredis is looking for the master ends its connecting for good, as if it had been
+ * asked to; whoever did not ask connects again. Its `disconnect` is the only way to ask.
+ */
+function comeBack(client: Redis): Redis {
+  const disconnect = client.disconnect.bind(client);
+  let asked = false;
+  client.disconnect = (reconnect = false) => {
+    asked ||= !reconnect;
+    disconnect(reconnect);
+  };
+  client.on('end', () => {
+    // Its failures are told as errors; each is followed by another end.
+    if (!asked) setTimeout(() => asked || client.connect().catch(() => undefined), reconnectAfter(3)).unref();
+  });
+  return client;
+}
+
+/** Redis works on these while the next ones are written. */
+const COMMANDS_OF_A_WRITE = 8;
+
+/** ioredis's own pipelining would not recover from a NOSCRIPT. */
+function withJoinedWrites(client: Redis): Redis {
+  client.on('connect', () => {
+    readFirst(client.stream);
+    joinWrites(client.stream, COMMANDS_OF_A_WRITE);
+  });
+  return client;
+}
+
+/** ioredis gives a silent connection up from a timer; what came while this process was stopped is read before that. */
+function readFirst(stream: Redis['stream']): void {
+  const destroy = stream.destroy.bind(stream);
+  stream.destroy = (error?: Error) => {
+    if (!error?.message.startsWith('Socket timeout')) return destroy(error);
+    const read = (stream as Socket).bytesRead;
+    setImmediate(() => (stream as Socket).bytesRead === read && destroy(error));
+    return stream;
+  };
+}
+
+function singleOf(
+  target: Exclude<RedisTarget, { kind: 'cluster' }>,
+  entry: Entry,
+  sentinel: RedisAccess['sentinel'] = {},
+): SingleOptions {
+  const options: SingleOptions = {
+    ...COMMON,
+    ...entry,
+    db: target.db,
+    enableOfflineQueue: false,
+    retryStrategy: reconnectAfter,
+    reconnectOnError: leaveReplicas(),
+  };
+  if (target.kind === 'single') {
+    return { ...options, host: target.host, port: target.port };
+  }
+  return {
+    ...options,
+    sentinels: target.nodes,
+    name: target.master,
+    ...(sentinel.username && { sentinelUsername: sentinel.username }),
+    ...(sentinel.password && { sentinelPassword: sentinel.password }),
+    ...(entry.tls && { sentinelTLS: entry.tls, enableTLSForSentinelMode: true }),
+    sentinelCommandTimeout: CONNECT_MS,
+    sentinelRetryStrategy: reconnectAfter,
+    // Leaves a master that was voted out although its connection still works.
+    failoverDetector: true,
+  };
+}
+
+/** Another connection is looked for this often, at most, while the one there is leads to a replica. */
+const LEAVE_EVERY_MS = 1000;
+
+/**
+ * After a failover the old master lives on as a replica: look again for the one that takes writes, once for all that such a
+ * server refuses at the same time.
+ */
+function leaveReplicas(): (error: Error) => boolean {
+  let leftAt = -Infinity;
+  return ({ message }) => {
+    if (!/^(READONLY|MASTERDOWN) /.test(message) || performance.now() - leftAt < LEAVE_EVERY_MS) return false;
+    leftAt = performance.now();
+    return true;
+  };
+}
+
+// The cluster client repeats commands of its own accord when a connection closes; 0 turns that off, so that an error
+// reply to a command always answers its only execution. The slot map is refreshed by MOVED replies and by the interval.
+function clusterOf(nodes: HostPort[], entry: Entry): Cluster {
+  return new Cluster(nodes, {
+    redisOptions: { ...COMMON, ...entry },
+    enableOfflineQueue: false,
+    clusterRetryStrategy: reconnectAfter,
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
+    maxRedirections: 4,
+    slotsRefreshTimeout: CONNECT_MS,
+    slotsRefreshInterval: 5000,
+  });
+}
+
+/** A short name of what went wrong that holds neither arguments nor addresses. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  if (error.message === 'Connection is closed.') return 'connection closed';
+  return /^[A-Z]{3,} /.exec(error.message)?.[0].trim() ?? error.name;
+}

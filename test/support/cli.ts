@@ -1,0 +1,40 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** What came of a start that must fail by itself; it is killed after a while. */
+export interface FailedStart {
+  code: number | null;
+  output: string;
+  /** The processes of its group that are left. */
+  left: string[];
+}
+
+/** Runs `callgate serve` with these settings until it ends by itself. */
+export async function runServer(env: Readonly<Record<string, string>>): Promise<FailedStart> {
+  const { PATH = '', HOME = '' } = process.env;
+  const child = spawn(process.execPath, ['src/cli.ts', 'serve'], {
+    cwd: ROOT,
+    env: { PATH, HOME, PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    timeout: 30_000,
+    killSignal: 'SIGKILL',
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, output, left: groupOf(child.pid!) };
+}
+
+const groupOf = (leader: number): string[] =>
+  execFileSync('ps', ['-eo', 'pgid=,pid=,stat=,args='], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith(`${leader} `));
