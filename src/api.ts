@@ -9,20 +9,20 @@ import {
   fastify,
   LogController,
 } from 'fastify';
+import { demoRoutes } from './demo/routes.ts';
 import { CallgateError } from './errors.ts';
+import { onlyAllow } from './http/methods.ts';
+import { refuseConnection, refuseRequest, sendProblem, toBytes } from './http/problems.ts';
 import { HttpServers } from './http/servers.ts';
 import type { Turns } from './http/turns.ts';
+import type { MintDeps } from './mint/call-tokens.ts';
+import { MINT_PATH, mintRoutes, refusePage } from './mint/routes.ts';
+import { Health, KeySet, Readiness } from './mint/schemas.ts';
+import { createWsUrl } from './mint/ws-url.ts';
 import { CONNECT_PATH } from './protocol/codes.ts';
 import { operation } from './reference/operations.ts';
 import { serveReference } from './reference/routes.ts';
 import { newRequestId } from './telemetry/request-id.ts';
-import type { MintDeps } from './mint/call-tokens.ts';
-import { demoRoutes } from './demo/routes.ts';
-import { onlyAllow } from './http/methods.ts';
-import { refuseConnection, refuseRequest, sendProblem, toBytes } from './http/problems.ts';
-import { MINT_PATH, mintRoutes, refusePage } from './mint/routes.ts';
-import { Health, KeySet, Readiness } from './mint/schemas.ts';
-import { createWsUrl } from './mint/ws-url.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
 const MAX_HEADER_BYTES = 16 * 1024;

@@ -3,15 +3,15 @@ import { hash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadConfig, loadRedis } from './config/config.ts';
+import { exposedSecrets } from './config/secret-files.ts';
 import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './directory/commands.ts';
 import { addLoadCommands } from './load/commands.ts';
 import { createApiKey, isApiKey, withoutApiKeys } from './mint/api-keys.ts';
-import { exposedSecrets } from './config/secret-files.ts';
+import { readRedisAccess } from './redis/access.ts';
+import { decodeText } from './shared/text-file.ts';
 import { createLog } from './telemetry/log.ts';
 import { LogOutput, standardOutput } from './telemetry/log-output.ts';
-import { decodeText } from './shared/text-file.ts';
 import { createKeySet } from './tokens/keys.ts';
-import { readRedisAccess } from './redis/access.ts';
 
 /** Two signals closer together than this are one. */
 const REPEATED_SIGNAL_MS = 1000;

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { parseTokenId } from '../../src/tokens/claims.ts';
-import { newTokenId } from '../../src/tokens/ids.ts';
 import { TOKEN_SCRIPTS } from '../../src/store/redis/token-scripts.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { LEASE_MS, RETENTION_MS } from '../../src/store/store.ts';
+import { parseTokenId } from '../../src/tokens/claims.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 import { inRounds, type Row, rate, row, type Setting } from './measure.ts';
 
 const ENDPOINT = 'ep_bench';

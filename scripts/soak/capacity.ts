@@ -1,5 +1,5 @@
-import type { Media } from '../../src/load/plan.ts';
 import type { Report } from '../../src/load/report.ts';
+import type { Media } from '../../src/peer/index.ts';
 import type { Tester } from './tester.ts';
 
 const FIRST_RATE = { none: 50, audio: 8, 'audio+video': 4 } as const satisfies Record<Media, number>;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseRate } from '../../src/load/options.ts';
-import { MEDIA, type Media } from '../../src/load/plan.ts';
+import { MEDIA, type Media } from '../../src/peer/index.ts';
 import { TestRedis } from '../../test/support/redis.ts';
 import { describeMachine } from '../bench/machine.ts';
 import { BenchServer } from '../bench/server.ts';

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { json, text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import type { Media } from '../../src/load/plan.ts';
 import type { Report } from '../../src/load/report.ts';
+import type { Media } from '../../src/peer/index.ts';
 import { type BenchServer, ENDPOINT, LASTING } from '../bench/server.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));

@@ -4,9 +4,9 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-import { ANNOUNCED_ADDRESS, type Config, ConfigSchema, PORT_RANGE, REDIS_URL_FORMS } from './schema.ts';
 import { isLoopback } from '../shared/loopback.ts';
-import { listenMistake } from '../media/addresses.ts';
+import { listenMistake } from './media-addresses.ts';
+import { ANNOUNCED_ADDRESS, type Config, ConfigSchema, PORT_RANGE, REDIS_URL_FORMS } from './schema.ts';
 import { unknownVariables } from './unknown-variables.ts';
 import { ConfigError, fitSchema, type Loose, listOf, type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
 

@@ -1,8 +1,8 @@
 import { type Static, Type } from 'typebox';
-import { isLoopback } from '../shared/loopback.ts';
-import { isAnnounceable, isListenable } from '../media/addresses.ts';
-import { parsePortRange } from './port-range.ts';
 import { parseRedisUrl } from '../redis/url.ts';
+import { isLoopback } from '../shared/loopback.ts';
+import { isAnnounceable, isListenable } from './media-addresses.ts';
+import { parsePortRange } from './port-range.ts';
 
 const section = <P extends Type.TProperties>(properties: P) =>
   Type.Object(properties, { additionalProperties: false, default: {} });

@@ -7,9 +7,9 @@ import { CallgateApiError, createClient } from '../backend/index.ts';
 import { callability } from '../directory/callability.ts';
 import { CallgateError, HTTP_PROBLEMS, type HttpErrorCode } from '../errors.ts';
 import { loopbackOrigin } from '../http/host.ts';
-import type { MintDeps } from '../mint/call-tokens.ts';
 import { takeJsonBodies } from '../http/json-body.ts';
 import { onlyAllow } from '../http/methods.ts';
+import type { MintDeps } from '../mint/call-tokens.ts';
 import { MintedToken, MintRequest, TokenParams, TokenRecord } from '../mint/schemas.ts';
 
 const Endpoints = Type.Object({

@@ -1,6 +1,6 @@
 import { CallgateError } from '../errors.ts';
 import type { RedisSource } from '../redis/access.ts';
-import { checkEntry } from '../store/redis/entry.ts';
+import { checkEntry } from '../redis/entry.ts';
 import { diffTenants } from './diff.ts';
 import { type Publication, PublishedDirectory } from './published.ts';
 import { parseTenants, readTenants } from './tenants.ts';

@@ -1,5 +1,5 @@
-import { CallgateError } from '../errors.ts';
 import { ConfigError } from '../config/yaml-file.ts';
+import { CallgateError } from '../errors.ts';
 import type { Directory, DirectorySource } from './directory.ts';
 
 export type LoadOutcome = 'loaded' | 'refused';

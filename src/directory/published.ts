@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { MAX_BYTES } from '../config/yaml-file.ts';
 import type { RedisSource } from '../redis/access.ts';
 import { RedisCaller } from '../redis/caller.ts';
 import { createRedis, type RedisClient, type StoreLog } from '../redis/connection.ts';
-import { MAX_BYTES } from '../config/yaml-file.ts';
 
 /** The published directory: one hash, so that a reader finds a version whole or not at all. */
 const KEY = 'callgate:directory';

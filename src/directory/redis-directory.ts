@@ -1,6 +1,6 @@
+import { ConfigError, MAX_BYTES } from '../config/yaml-file.ts';
 import type { RedisSource } from '../redis/access.ts';
 import { Trouble } from '../shared/trouble.ts';
-import { ConfigError, MAX_BYTES } from '../config/yaml-file.ts';
 import { readAside } from './aside.ts';
 import type { Directory } from './directory.ts';
 import { CurrentDirectory, type DirectoryLog, type LiveDirectory, type LoadOutcome } from './live.ts';

@@ -3,10 +3,10 @@ import type { DirectorySource, Endpoint } from '../directory/directory.ts';
 import { CallgateError, hasCode, unspent } from '../errors.ts';
 import type { MediaPlace, MediaPlane } from '../media/media.ts';
 import type { StartMessage } from '../protocol/messages.ts';
-import { randomText } from '../shared/random.ts';
 import type { SessionGrant } from '../session/session.ts';
-import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
+import { randomText } from '../shared/random.ts';
 import type { Birth, Lease, TokenStore } from '../store/store.ts';
+import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
 import type { AdmissionWatch } from './connection.ts';
 import { originAllowed } from './origin.ts';
 

@@ -4,12 +4,6 @@ import { CLIENT_MESSAGES, type ClientMessage } from '../protocol/messages.ts';
 
 const validators = new Map(Object.entries(CLIENT_MESSAGES).map(([type, schema]) => [type, Compile(schema)]));
 
-/** Longest frame that is not an answer, in bytes. */
-export const MAX_FRAME_BYTES = 16 * 1024;
-
-/** Longest answer to an offer of that many sections, in bytes. */
-export const maxAnswerBytes = (sections: number): number => MAX_FRAME_BYTES + sections * 2048;
-
 /** Reads one text frame of a client; throws `bad_message`, which never repeats what was sent. */
 export function parseClientMessage(text: string): ClientMessage {
   const message = parseJson(text);

@@ -2,15 +2,16 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import type { Config } from '../config/config.ts';
-import { deadline } from '../shared/deadline.ts';
 import { CallgateError, isCallCode, unspent } from '../errors.ts';
 import type { PeerAddress } from '../http/address.ts';
-import { badMessage, MAX_FRAME_BYTES, maxAnswerBytes, parseClientMessage } from './codec.ts';
 import type { CallErrorCode } from '../protocol/codes.ts';
+import { MAX_FRAME_BYTES, maxAnswerBytes } from '../protocol/limits.ts';
 import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
 import type { Session, SessionClient, SessionGrant } from '../session/session.ts';
+import { deadline } from '../shared/deadline.ts';
 import type { Asker, AuditEvent } from '../telemetry/audit.ts';
 import type { CallTokenClaims } from '../tokens/claims.ts';
+import { badMessage, parseClientMessage } from './codec.ts';
 import { MessageRate } from './message-rate.ts';
 
 /** Whose socket it is. */

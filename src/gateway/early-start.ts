@@ -1,6 +1,6 @@
-import { badMessage, parseClientMessage } from './codec.ts';
 import { EARLY_START_PREFIX, SUBPROTOCOL } from '../protocol/codes.ts';
 import type { StartMessage } from '../protocol/messages.ts';
+import { badMessage, parseClientMessage } from './codec.ts';
 
 /**
  * The `start` that came with an upgrade request in Sec-WebSocket-Protocol (RFC 6455 section 11.3.4), or undefined when a

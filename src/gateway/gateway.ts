@@ -4,17 +4,17 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '../config/config.ts';
-import { deadline } from '../shared/deadline.ts';
 import { CallgateError, unspent } from '../errors.ts';
 import { peerAddress } from '../http/address.ts';
 import type { Connections } from '../http/connections.ts';
 import { settleTarget } from '../http/host.ts';
 import { endWithProblem } from '../http/problems.ts';
-import { maxAnswerBytes } from './codec.ts';
 import { CONNECT_PATH, SUBPROTOCOL } from '../protocol/codes.ts';
-import { readEarlyStart } from './early-start.ts';
+import { maxAnswerBytes } from '../protocol/limits.ts';
+import { deadline } from '../shared/deadline.ts';
 import { newRequestId } from '../telemetry/request-id.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
+import { readEarlyStart } from './early-start.ts';
 import { AddressLimits } from './limits.ts';
 
 /** Beyond this a frame is not even collected; larger than any answer, so that those are refused with their own code. */

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { CallgateError, HTTP_PROBLEMS, type HttpErrorCode, isCallCode, isHttpCode } from '../errors.ts';
 import { newRequestId } from '../telemetry/request-id.ts';
-import { type Problem, problemOf } from '../mint/schemas.ts';
+import { type Problem, problemOf } from './problem.ts';
 
 const MEDIA_TYPE = 'application/problem+json';
 

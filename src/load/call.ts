@@ -1,7 +1,7 @@
+import type { Peer } from '../peer/peer.ts';
 import type { ServerMessage, SessionInfo, StartMessage } from '../protocol/messages.ts';
 import { CallSocket, type OfferMessage } from './call-socket.ts';
 import { Failure } from './failure.ts';
-import type { Peer } from './peer.ts';
 
 /** One session as its client lives it: what it hears, what it answers, and the socket of the moment. */
 export class Call {

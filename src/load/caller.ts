@@ -1,3 +1,6 @@
+import type { Media } from '../peer/index.ts';
+import { createPeer } from '../peer/index.ts';
+import type { Peer } from '../peer/peer.ts';
 import type { StartMessage } from '../protocol/messages.ts';
 import type { Backend } from './backend.ts';
 import { Call } from './call.ts';
@@ -6,9 +9,7 @@ import { presentOnce } from './contender.ts';
 import { faultOf } from './ending.ts';
 import { Failure } from './failure.ts';
 import type { Outcome, Stage, Step } from './outcome.ts';
-import { createPeer } from '../peer/index.ts';
-import type { Peer } from './peer.ts';
-import type { Arrival, Media } from './plan.ts';
+import type { Arrival } from './plan.ts';
 import { Race } from './race.ts';
 import { PATIENCE_MS, pause, within } from './waiting.ts';
 

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { withoutApiKeys } from '../mint/api-keys.ts';
+import { MEDIA } from '../peer/index.ts';
 import {
   parseContenders,
   parseDuration,
@@ -12,7 +13,6 @@ import {
   parseThreads,
   parseUrl,
 } from './options.ts';
-import { MEDIA } from './plan.ts';
 import { parseThreshold, type Threshold } from './thresholds.ts';
 
 /** Usage mistakes, and runs that cannot begin. */

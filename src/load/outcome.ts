@@ -1,3 +1,5 @@
+import type { Packets } from '../peer/peer.ts';
+
 /**
  * The stages of a session. All but `end` are counted from the scheduled arrival, so that a tester or a server that falls
  * behind shows (no coordinated omission): the token is minted; the socket is open; the offer is there; ICE and DTLS are up;
@@ -11,13 +13,6 @@ export type Stage = (typeof STAGES)[number];
  * between the first packet and the end, or `reuse` of its token.
  */
 export type Step = Stage | 'race' | 'hold' | 'reuse';
-
-/** RTP packets of one session. `lost` are those missing from the sequence numbers that came in (RFC 3550 appendix A.3). */
-export interface Packets {
-  sent: number;
-  received: number;
-  lost: number;
-}
 
 export interface Failed {
   /** Milliseconds after the start of the run. */

@@ -1,4 +1,5 @@
-import { type Arrival, checkTimes, type Ending, type Media } from './plan.ts';
+import type { Media } from '../peer/index.ts';
+import { type Arrival, checkTimes, type Ending } from './plan.ts';
 
 export interface ReplayChanges {
   /** How many times faster than recorded. */

@@ -1,8 +1,5 @@
+import type { Media } from '../peer/index.ts';
 import { UsageError } from './usage-error.ts';
-
-export const MEDIA = ['none', 'audio', 'audio+video'] as const;
-/** What a simulated client sends; `none` negotiates and lets no media flow. */
-export type Media = (typeof MEDIA)[number];
 
 /**
  * How a session is made to end: by the client's hang-up; by the server at the token's longest duration; by the backend's

@@ -1,4 +1,5 @@
-import type { Packets, Stage, Step } from './outcome.ts';
+import type { Packets } from '../peer/peer.ts';
+import type { Stage, Step } from './outcome.ts';
 
 /** Milliseconds. */
 export interface Percentiles {

@@ -1,4 +1,5 @@
-import { type Outcome, type Packets, STAGES, type Stage } from './outcome.ts';
+import type { Packets } from '../peer/peer.ts';
+import { type Outcome, STAGES, type Stage } from './outcome.ts';
 import { percentiles } from './percentiles.ts';
 import type { FailedSession, Percentiles, Report, Second } from './report.ts';
 

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Outcome, Stage } from './outcome.ts';
 import { createPeer } from '../peer/index.ts';
+import type { Outcome, Stage } from './outcome.ts';
 import { Runner, type Task } from './runner.ts';
 import type { FromThread, ToThread } from './threads.ts';
 

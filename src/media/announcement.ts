@@ -1,7 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { Logger } from 'pino';
-import { type Announced, isReachable } from './addresses.ts';
+import { isReachable } from '../config/media-addresses.ts';
+import type { Announced } from './addresses.ts';
 
 type Log = Pick<Logger, 'info' | 'warn'>;
 

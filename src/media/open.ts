@@ -1,12 +1,12 @@
 import { availableParallelism, networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
-import { isLoopback } from '../shared/loopback.ts';
+import { parsePortRange } from '../config/port-range.ts';
 import { routerCodecs } from '../sdp/codecs.ts';
+import { isLoopback } from '../shared/loopback.ts';
 import { lanAddresses, MAX_LAN_ADDRESSES, toldAddresses } from './addresses.ts';
 import { Announcement } from './announcement.ts';
 import { LocalMedia } from './plane.ts';
-import { parsePortRange } from '../config/port-range.ts';
 import { WorkerPool } from './workers.ts';
 
 export interface OpenMedia {

@@ -1,9 +1,9 @@
 import type { Router, WebRtcServer, WebRtcTransport } from 'mediasoup/types';
 import { CallgateError } from '../errors.ts';
-import { randomText } from '../shared/random.ts';
 import { makeProfile, type Profile } from '../sdp/codecs.ts';
 import { Negotiation } from '../sdp/negotiation.ts';
 import { serverLines } from '../sdp/offer.ts';
+import { randomText } from '../shared/random.ts';
 import { type Announced, announce } from './addresses.ts';
 import { Call, type CallParts } from './call.ts';
 import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane } from './media.ts';

@@ -5,10 +5,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as mediasoup from 'mediasoup';
 import type { Router, RouterRtpCodecCapability, WebRtcServer, Worker } from 'mediasoup/types';
 import type { Logger } from 'pino';
+import type { PortRange } from '../config/port-range.ts';
 import { joinWrites } from '../shared/join-writes.ts';
 import { type BoundPorts, listenInfos } from './addresses.ts';
 import { killProcess } from './kill.ts';
-import type { PortRange } from '../config/port-range.ts';
 import { Pulse } from './pulse.ts';
 
 /** A worker subprocess with the ports it listens on and the router that its echo calls share. */

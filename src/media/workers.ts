@@ -1,10 +1,10 @@
 import { networkInterfaces } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Router, WebRtcServer, Worker } from 'mediasoup/types';
+import { type PortRange, requirePorts } from '../config/port-range.ts';
 import { CallgateError } from '../errors.ts';
 import { type BoundPorts, type ListenSettings, listenAddresses } from './addresses.ts';
 import { bindable } from './bindable.ts';
-import { type PortRange, requirePorts } from '../config/port-range.ts';
 import { logMediasoup, type MediaWorker, startWorker, stopWorker, type WorkerOptions } from './worker.ts';
 
 /** One held place on a worker. */

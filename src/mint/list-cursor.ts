@@ -1,6 +1,6 @@
 import { CallgateError } from '../errors.ts';
-import { parseTokenId } from '../tokens/claims.ts';
 import type { ListPosition } from '../store/store.ts';
+import { parseTokenId } from '../tokens/claims.ts';
 
 const FORM = /^(\d{1,16})\.(ct_\w+)$/;
 

@@ -3,15 +3,15 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiKey, Scope } from '../directory/directory.ts';
 import { CallgateError, type HttpErrorCode } from '../errors.ts';
 import { peerAddress } from '../http/address.ts';
+import { takeJsonBodies } from '../http/json-body.ts';
+import { onlyAllow } from '../http/methods.ts';
+import { toCallgateError } from '../http/problems.ts';
 import { REFUSALS, Refusals } from '../http/refusals.ts';
 import { operation } from '../reference/operations.ts';
 import { authenticate } from './api-keys.ts';
 import { asked, asker } from './audit.ts';
 import { list, type MintDeps, mint, read, refresh, revoke } from './call-tokens.ts';
 import type { KeyedRequest } from './idempotency.ts';
-import { takeJsonBodies } from '../http/json-body.ts';
-import { onlyAllow } from '../http/methods.ts';
-import { toCallgateError } from '../http/problems.ts';
 import { limitMints } from './rate-limit.ts';
 import {
   IdempotencyHeaders,

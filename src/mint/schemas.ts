@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { HTTP_PROBLEMS, type HttpErrorCode } from '../errors.ts';
+import { Problem, problemOf } from '../http/problem.ts';
 import { END_REASONS } from '../protocol/codes.ts';
 import { CLIENT_MESSAGES } from '../protocol/messages.ts';
 import { CALL_TOKEN_STATUSES } from '../store/store.ts';
@@ -134,25 +135,6 @@ export const TokenList = Type.Object(
 
 export const NoContent = Type.Null({ description: 'Done; there is no body.' });
 
-/** A problem document (RFC 9457) with the members that are callgate's own. */
-export const Problem = Type.Object(
-  {
-    type: Type.String({ format: 'uri' }),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.Optional(Type.String({ description: 'About this occurrence.' })),
-    code: Type.Enum(Object.keys(HTTP_PROBLEMS) as HttpErrorCode[], { description: 'What to act on.' }),
-    request_id: Type.String({ description: 'The `X-Request-Id` of the answer.' }),
-  },
-  titled('Problem', 'A problem document (RFC 9457).'),
-);
-
-/** A problem document as it is for every request that is refused for this reason. */
-export const problemOf = (code: HttpErrorCode, request_id: string): Problem => {
-  const [status, title] = HTTP_PROBLEMS[code];
-  return { type: `urn:callgate:problem:${code}`, title, status, code, request_id };
-};
-
 const exampleOf = (code: HttpErrorCode) => ({
   summary: HTTP_PROBLEMS[code][1],
   value: problemOf(code, 'req_6f1c2a3b-4d5e-4f60-8a7b-9c0d1e2f3a4b'),
@@ -204,4 +186,3 @@ export type TokenRecord = Static<typeof TokenRecord>;
 export type RefreshRequest = Static<typeof RefreshRequest>;
 export type ListQuery = Static<typeof ListQuery>;
 export type TokenList = Static<typeof TokenList>;
-export type Problem = Static<typeof Problem>;

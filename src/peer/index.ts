@@ -1,6 +1,9 @@
-import type { Peer } from '../load/peer.ts';
-import type { Media } from '../load/plan.ts';
+import type { Peer } from './peer.ts';
 import { TextPeer } from './text-peer.ts';
+
+/** What a client takes and sends; `none` negotiates and lets no media flow. */
+export const MEDIA = ['none', 'audio', 'audio+video'] as const;
+export type Media = (typeof MEDIA)[number];
 
 const KINDS = { audio: ['audio'], 'audio+video': ['audio', 'video'] } as const;
 

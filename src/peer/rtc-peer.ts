@@ -1,5 +1,9 @@
-import type { Packets } from '../load/outcome.ts';
-import type { Peer } from '../load/peer.ts';
+import { readRequests } from './feedback.ts';
+import { SOURCES } from './frames.ts';
+import { MediaTransport, type RemoteTransport } from './media-transport.ts';
+import type { Packets, Peer } from './peer.ts';
+import { ReceivedStream } from './received-stream.ts';
+import { headerLengthOf, payloadTypeOf, sequenceNumberOf, ssrcOf } from './rtp-header.ts';
 import {
   type AnswerOptions,
   answerDirection,
@@ -10,11 +14,6 @@ import {
   writeAnswer,
 } from './sdp/answer.ts';
 import { extensionId, type Offer, type OfferedSection, readOffer, requiredValue, values } from './sdp/offer.ts';
-import { readRequests } from './feedback.ts';
-import { SOURCES } from './frames.ts';
-import { MediaTransport, type RemoteTransport } from './media-transport.ts';
-import { ReceivedStream } from './received-stream.ts';
-import { headerLengthOf, payloadTypeOf, sequenceNumberOf, ssrcOf } from './rtp-header.ts';
 import { SentTrack } from './sent-track.ts';
 import { isAuthentic } from './srtp.ts';
 import { everyTick } from './ticker.ts';

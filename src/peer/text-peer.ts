@@ -1,4 +1,4 @@
-import type { Peer } from '../load/peer.ts';
+import type { Peer } from './peer.ts';
 import { newIdentity, writeAnswer } from './sdp/answer.ts';
 
 /** A client that negotiates and has no WebRTC stack: it loads the signalling alone. */

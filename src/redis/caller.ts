@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ReplyError } from 'ioredis';
-import { deadline as endsIn } from '../shared/deadline.ts';
 import { CallgateError } from '../errors.ts';
+import { deadline as endsIn } from '../shared/deadline.ts';
 import { type RedisClient, reasonOf } from './connection.ts';
 
 /** A call as a whole answers or rejects within this many milliseconds, however often it is tried. */

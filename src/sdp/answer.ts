@@ -1,6 +1,6 @@
 import type { DtlsRole } from 'mediasoup/types';
 import type { MediaDescription, SessionDescription } from 'sdp-transform';
-import { maxAnswerBytes } from '../gateway/codec.ts';
+import { maxAnswerBytes } from '../protocol/limits.ts';
 import { type AnsweredSection, readSection } from './answered-section.ts';
 import { negotiationFailed } from './failed.ts';
 import type { OfferedSection } from './offer.ts';

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import type { Endpoint } from '../directory/directory.ts';
 import type { EndReason } from '../protocol/codes.ts';
-import type { TokenStore } from '../store/store.ts';
 import { Trouble } from '../shared/trouble.ts';
+import type { TokenStore } from '../store/store.ts';
 import type { Pace } from './pace.ts';
 import type { Session } from './session.ts';
 

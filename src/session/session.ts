@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
-import { deadline } from '../shared/deadline.ts';
 import type { Endpoint } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
 import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane, Offer } from '../media/media.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import type { ServerMessage, SessionInfo, SessionMessage } from '../protocol/messages.ts';
-import type { SessionTrace } from '../telemetry/trace.ts';
+import { deadline } from '../shared/deadline.ts';
 import type { Lease, TokenStore } from '../store/store.ts';
+import type { SessionTrace } from '../telemetry/trace.ts';
 import { type Deadlines, type Effect, type Event, initial, type State, step, type TimerName } from './machine.ts';
 import type { Pace } from './pace.ts';
 

@@ -1,6 +1,6 @@
 import { CallgateError } from '../errors.ts';
-import { onceIssued, refusalOfBirth } from './births.ts';
 import { isForeignId, parseTokenId } from '../tokens/claims.ts';
+import { onceIssued, refusalOfBirth } from './births.ts';
 import { MemoryIdempotencyKeys } from './idempotency.ts';
 import { MemoryPlaces } from './memory-places.ts';
 import { MemoryMintRate } from './mint-rate.ts';

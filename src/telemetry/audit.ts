@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import type { HttpErrorCode } from '../errors.ts';
-import { MinuteCount } from '../shared/minute-count.ts';
 import type { CallErrorCode, EndReason } from '../protocol/codes.ts';
 import type { RedisSource } from '../redis/access.ts';
+import { MinuteCount } from '../shared/minute-count.ts';
 import { AuditStream } from './audit-stream.ts';
 
 /**

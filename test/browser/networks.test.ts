@@ -1,10 +1,10 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CallerPage, type CallerSite, launchBrowser, serveCallerSite } from '../support/browser.ts';
+import { arrived, ending, expectPictures, expectSound, liveCall, SMALL, startCall } from '../support/caller.ts';
 import { Firefox } from '../support/firefox.ts';
 import { describeElsewhere, Network } from '../support/network.ts';
 import { TestServer } from '../support/server.ts';
-import { arrived, ending, expectPictures, expectSound, liveCall, SMALL, startCall } from '../support/caller.ts';
 
 const GAP_MS = 12_000;
 const within = { timeout: 10_000 };

@@ -1,8 +1,8 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CallerSite, launchBrowser, serveCallerSite } from '../support/browser.ts';
-import { TestServer } from '../support/server.ts';
 import { expectPictures, expectSound, liveCall } from '../support/caller.ts';
+import { TestServer } from '../support/server.ts';
 
 let server: TestServer;
 let site: CallerSite;

@@ -1,9 +1,9 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CallerSite, launchBrowser, serveCallerSite } from '../support/browser.ts';
+import { expectSound } from '../support/caller.ts';
 import { TestServer } from '../support/server.ts';
 import { TurnServer } from '../support/turn.ts';
-import { expectSound } from '../support/caller.ts';
 
 let server: TestServer;
 let turn: TurnServer;

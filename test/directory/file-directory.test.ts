@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, open as openFile, rename, rm, symlink, unlink, writeFil
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ConfigError } from '../../src/config/yaml-file.ts';
 import { FileDirectory } from '../../src/directory/file-directory.ts';
 import type { LoadOutcome } from '../../src/directory/live.ts';
-import { ConfigError } from '../../src/config/yaml-file.ts';
 
 const tenants = (team: string): string => `teams: [{ id: ${team} }]\n`;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readAside } from '../../src/directory/aside.ts';
 import { ConfigError } from '../../src/config/yaml-file.ts';
+import { readAside } from '../../src/directory/aside.ts';
 
 const endpoint = (id: string) =>
   `      - { id: ep_${id}, flow: f, webrtc: true, target: { kind: echo }, allowed_origins: ["https://${id}.example"] }\n`;

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ConfigError, MAX_BYTES } from '../../src/config/yaml-file.ts';
 import { applyDirectory, diffDirectory, showDirectory } from '../../src/directory/commands.ts';
 import type { LoadOutcome } from '../../src/directory/live.ts';
 import { RedisDirectory } from '../../src/directory/redis-directory.ts';
 import { CallgateError } from '../../src/errors.ts';
-import { ConfigError, MAX_BYTES } from '../../src/config/yaml-file.ts';
 import { TestRedis } from '../support/redis.ts';
 
 const KEY = 'callgate:directory';

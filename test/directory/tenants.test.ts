@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ConfigError } from '../../src/config/yaml-file.ts';
 import type { Directory } from '../../src/directory/directory.ts';
 import { loadTenants, withApiKey } from '../../src/directory/tenants.ts';
-import { ConfigError } from '../../src/config/yaml-file.ts';
 
 const SHA256 = 'ab'.repeat(32);
 

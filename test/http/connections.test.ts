@@ -3,8 +3,8 @@ import type { Server, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/config.ts';
-import { HttpServers } from '../../src/http/servers.ts';
 import { refuseRequest } from '../../src/http/problems.ts';
+import { HttpServers } from '../../src/http/servers.ts';
 
 const CAP = 3;
 const GET = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
+import { allFree, answerNext, errorsOf, hangUp } from '../support/scenario.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall } from '../support/ws-client.ts';
-import { allFree, answerNext, errorsOf, hangUp } from '../support/scenario.ts';
 
 let server: TestServer;
 beforeAll(async () => {

@@ -4,11 +4,11 @@ import { rename, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
+import { Deployment } from '../support/deployment.ts';
 import { freePort } from '../support/ports.ts';
 import { TestRedis } from '../support/redis.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { startCall, type TestSocket } from '../support/ws-client.ts';
-import { Deployment } from '../support/deployment.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 // Calls here are never answered; they only have to be there.

@@ -1,9 +1,9 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SUBPROTOCOL } from '../../src/protocol/codes.ts';
+import { allFree, errorsOf, hangUp, refusalOf, win } from '../support/scenario.ts';
 import { TestServer } from '../support/server.ts';
 import { earlyStart, startCall, TestSocket } from '../support/ws-client.ts';
-import { allFree, errorsOf, hangUp, refusalOf, win } from '../support/scenario.ts';
 
 let server: TestServer;
 

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeAnswer } from '../../src/peer/sdp/answer.ts';
+import { Deployment } from '../support/deployment.ts';
 import { TestRedis } from '../support/redis.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { startCall } from '../support/ws-client.ts';
-import { Deployment } from '../support/deployment.ts';
 
 const SESSIONS = 1000;
 const AT_ONCE = 20;

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeAnswer } from '../../src/peer/sdp/answer.ts';
 import { CLOSE_CODES } from '../../src/protocol/codes.ts';
 import { RtcClient } from '../support/rtc-client.ts';
+import { allFree, errorsOf, hangUp } from '../support/scenario.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall, TestSocket } from '../support/ws-client.ts';
-import { allFree, errorsOf, hangUp } from '../support/scenario.ts';
 
 const FRAMES = 8000;
 const ANSWERS = 2000;

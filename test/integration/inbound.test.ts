@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TestServer } from '../support/server.ts';
-import { TestSocket } from '../support/ws-client.ts';
 import { frame, OPCODES, RawClient } from '../support/raw-client.ts';
 import { allFree, hangUp, win } from '../support/scenario.ts';
+import { TestServer } from '../support/server.ts';
+import { TestSocket } from '../support/ws-client.ts';
 
 let server: TestServer;
 beforeAll(async () => {

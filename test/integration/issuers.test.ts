@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ephemeralSigningKeys, publicKeySet, type SigningKeys } from '../../src/tokens/keys.ts';
+import { Deployment } from '../support/deployment.ts';
 import { TestRedis } from '../support/redis.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { startCall } from '../support/ws-client.ts';
-import { Deployment } from '../support/deployment.ts';
 
 const ISS = 'https://platform.example.com';
 const OTHER = 'https://other.example.com';

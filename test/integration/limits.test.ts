@@ -1,10 +1,10 @@
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { TestServer, type TestServerOptions } from '../support/server.ts';
-import { earlyStart, startCall, TestSocket } from '../support/ws-client.ts';
 import { frame, OPCODES, RawClient } from '../support/raw-client.ts';
 import { allFree, errorsOf, hangUp, refusalOf, WAYS, win } from '../support/scenario.ts';
+import { TestServer, type TestServerOptions } from '../support/server.ts';
+import { earlyStart, startCall, TestSocket } from '../support/ws-client.ts';
 
 const withServer = async (options: TestServerOptions, use: (server: TestServer) => Promise<void>): Promise<void> => {
   const server = await TestServer.start(options);

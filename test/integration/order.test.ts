@@ -1,9 +1,9 @@
 import { decodeJwt, type JWK } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newIdentity } from '../../src/peer/sdp/answer.ts';
+import { hangUp, refusalOf, signingKeyOf, signToken, WAYS, win } from '../support/scenario.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall, type TestSocket } from '../support/ws-client.ts';
-import { hangUp, refusalOf, signingKeyOf, signToken, WAYS, win } from '../support/scenario.ts';
 
 /** What can be wrong with a start before its burn, in the documented order; the burn's own refusals come last. */
 const ORDER = [

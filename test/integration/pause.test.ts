@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { writeAnswer } from '../../src/peer/sdp/answer.ts';
-import { startCall, TestSocket } from '../support/ws-client.ts';
-import { RawClient } from '../support/raw-client.ts';
 import { Deployment } from '../support/deployment.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { startCall, TestSocket } from '../support/ws-client.ts';
 
 const PING_MS = 600;
 

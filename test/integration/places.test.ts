@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Deployment } from '../support/deployment.ts';
 import { TestRedis } from '../support/redis.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { startCall, type TestSocket } from '../support/ws-client.ts';
-import { Deployment } from '../support/deployment.ts';
 
 const LEASE_MS = 30_000;
 

@@ -3,10 +3,10 @@ import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { writeAnswer } from '../../src/peer/sdp/answer.ts';
+import { Deployment } from '../support/deployment.ts';
 import { TestRedis } from '../support/redis.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { startCall, type TestSocket } from '../support/ws-client.ts';
-import { Deployment } from '../support/deployment.ts';
 
 const childrenOf = ({ pid }: ServerProcess): number[] =>
   execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' })

@@ -1,10 +1,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { Deployment } from '../support/deployment.ts';
 import { TestRedis } from '../support/redis.ts';
 import type { MintedToken } from '../support/server.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { startCall } from '../support/ws-client.ts';
-import { Deployment } from '../support/deployment.ts';
 
 /** Stops the part when the test has ended, however that was; what was started last is stopped first. */
 const own = <T extends { stop(): Promise<unknown> }>(part: T): T => {

@@ -2,12 +2,12 @@ import { createHmac, generateKeyPairSync } from 'node:crypto';
 import { decodeJwt, exportJWK, type JWK, type JWTPayload } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
-import { createLog } from '../../src/telemetry/log.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
+import { createLog } from '../../src/telemetry/log.ts';
 import { TestRedis } from '../support/redis.ts';
+import { allFree, hangUp, refusalOf, signingKeyOf, signToken, WAYS, win } from '../support/scenario.ts';
 import { type MintedToken, TestServer } from '../support/server.ts';
 import { startCall, TestSocket } from '../support/ws-client.ts';
-import { allFree, hangUp, refusalOf, signingKeyOf, signToken, WAYS, win } from '../support/scenario.ts';
 
 const endpoint = (id: string, more = '') =>
   `\n      - { id: ${id}, flow: flow_a, webrtc: true, target: { kind: echo }${more} }`;

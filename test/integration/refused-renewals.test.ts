@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { TestRedis } from '../support/redis.ts';
-import { TestServer } from '../support/server.ts';
 import { win } from '../support/scenario.ts';
+import { TestServer } from '../support/server.ts';
 
 it('leases that Redis refuses to renew are told once, and once more when they are renewed again; the call goes on', async () => {
   const redis = await TestRedis.start();

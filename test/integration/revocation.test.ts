@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { TestRedis } from '../support/redis.ts';
+import { win } from '../support/scenario.ts';
 import { TestServer } from '../support/server.ts';
 import type { TestSocket } from '../support/ws-client.ts';
-import { win } from '../support/scenario.ts';
 
 let redis: TestRedis;
 let owner: TestServer;

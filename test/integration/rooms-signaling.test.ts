@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
 import { readOffer, values } from '../../src/peer/sdp/offer.ts';
 import { Participant, type Tracks } from '../support/participant.ts';
+import { allFree, answerNext, errorsOf, hangUp } from '../support/scenario.ts';
 import { TestServer } from '../support/server.ts';
 import { startCall } from '../support/ws-client.ts';
-import { allFree, answerNext, errorsOf, hangUp } from '../support/scenario.ts';
 
 const ROOM = 'flow: flow_a, webrtc: true, target: { kind: room }, media: { audio: true, video: false }';
 const names = ['ep_pair', 'ep_merge', 'ep_leave', 'ep_stuck', 'ep_viewer', 'ep_alone', 'ep_reject'];

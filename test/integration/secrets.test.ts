@@ -4,12 +4,12 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeAnswer } from '../../src/peer/sdp/answer.ts';
 import type { ServerMessage } from '../../src/protocol/messages.ts';
+import { frame, RawClient } from '../support/raw-client.ts';
 import { TestRedis } from '../support/redis.ts';
+import { hangUp, signingKeyOf } from '../support/scenario.ts';
 import { type MintedToken, TestServer } from '../support/server.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { earlyStart, startCall, TestSocket } from '../support/ws-client.ts';
-import { frame, RawClient } from '../support/raw-client.ts';
-import { hangUp, signingKeyOf } from '../support/scenario.ts';
 
 const password = `pw-${randomBytes(16).toString('hex')}`;
 let redis: TestRedis;

@@ -4,9 +4,9 @@ import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
 import { readOffer, values } from '../../src/peer/sdp/offer.ts';
 import { TestRedis } from '../support/redis.ts';
 import { RtcClient } from '../support/rtc-client.ts';
+import { allFree, answerNext, errorsOf, hangUp, WAYS, win } from '../support/scenario.ts';
 import { type MintedToken, TestServer } from '../support/server.ts';
 import { startCall, TestSocket } from '../support/ws-client.ts';
-import { allFree, answerNext, errorsOf, hangUp, WAYS, win } from '../support/scenario.ts';
 
 let server: TestServer;
 let hasty: TestServer;

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Deployment } from '../support/deployment.ts';
 import { freePort } from '../support/ports.ts';
 import { TestRedis } from '../support/redis.ts';
 import type { MintedToken } from '../support/server.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { startCall, TestSocket } from '../support/ws-client.ts';
-import { Deployment } from '../support/deployment.ts';
 
 /** The kernel picks by addresses and ports: that it picks one of two processes for all of these has a chance of 2^-63. */
 const MANY = 64;

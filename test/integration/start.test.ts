@@ -4,10 +4,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { runServer } from '../support/cli.ts';
 import { freePort } from '../support/ports.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { startCall } from '../support/ws-client.ts';
-import { runServer } from '../support/cli.ts';
 
 let folder = '';
 let files = 0;

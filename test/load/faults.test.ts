@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
-import { TestServer } from '../support/server.ts';
-import { at, report } from '../support/load-cli.ts';
 import { type Faults, FaultyGate } from '../support/faulty-gate.ts';
+import { at, report } from '../support/load-cli.ts';
 import { LossyPath } from '../support/lossy-path.ts';
+import { TestServer } from '../support/server.ts';
 
 const started: { stop(): Promise<void> }[] = [];
 const own = <T extends { stop(): Promise<void> }>(part: T): T => {

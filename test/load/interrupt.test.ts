@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import type { Report } from '../../src/load/report.ts';
+import { type Faults, FaultyGate } from '../support/faulty-gate.ts';
+import { at, Command, type Target } from '../support/load-cli.ts';
 import { allFree } from '../support/scenario.ts';
 import { TestServer } from '../support/server.ts';
-import { at, Command, type Target } from '../support/load-cli.ts';
-import { type Faults, FaultyGate } from '../support/faulty-gate.ts';
 
 const load = (target: Target, ...options: string[]): Command => {
   const long = '--endpoint ep_echo --sessions 1000 --rate 20 --duration 1h --json -'.split(' ');

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import type { Report } from '../../src/load/report.ts';
-import { TestServer } from '../support/server.ts';
-import { at, Command, callgate } from '../support/load-cli.ts';
 import { FaultyGate } from '../support/faulty-gate.ts';
+import { at, Command, callgate } from '../support/load-cli.ts';
+import { TestServer } from '../support/server.ts';
 
 const SHORT = '--endpoint ep_echo --sessions 10 --rate 50 --duration 500ms'.split(' ');
 

@@ -3,9 +3,9 @@ import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { at, callgate, report, type Target } from '../support/load-cli.ts';
 import { allFree } from '../support/scenario.ts';
 import { TestServer } from '../support/server.ts';
-import { at, callgate, report, type Target } from '../support/load-cli.ts';
 
 let server: TestServer;
 let target: Target;

@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { Deployment } from '../support/deployment.ts';
-import { TestRedis } from '../support/redis.ts';
 import { at, report } from '../support/load-cli.ts';
+import { TestRedis } from '../support/redis.ts';
 
 const own = <T extends { stop(): Promise<unknown> }>(part: T): T => {
   onTestFinished(async () => {

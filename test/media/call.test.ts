@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
-import { RtcClient } from '../support/rtc-client.ts';
 import { type MediaFixture, startMedia } from '../support/media.ts';
+import { RtcClient } from '../support/rtc-client.ts';
 
 let media: MediaFixture;
 

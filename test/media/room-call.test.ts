@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
 import { readOffer } from '../../src/peer/sdp/offer.ts';
-import { RtcClient, type RtcClientOptions } from '../support/rtc-client.ts';
 import { type MediaFixture, startMedia, type TestCall } from '../support/media.ts';
+import { RtcClient, type RtcClientOptions } from '../support/rtc-client.ts';
 
 let media: MediaFixture;
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Chromium, Peer, startChromium } from '../support/media-chromium.ts';
 import { type MediaFixture, startMedia, type TestCall } from '../support/media.ts';
+import { type Chromium, Peer, startChromium } from '../support/media-chromium.ts';
 
 let media: MediaFixture;
 let chromium: Chromium;

@@ -1,10 +1,10 @@
 import type { NetworkInterfaceInfo } from 'node:os';
 import { describe, expect, it } from 'vitest';
+import { isAnnounceable, isListenable } from '../../src/config/media-addresses.ts';
+import { parsePortRange, requirePorts } from '../../src/config/port-range.ts';
 import {
   type Announced,
   announce,
-  isAnnounceable,
-  isListenable,
   type ListenSettings,
   lanAddresses,
   listenAddresses,
@@ -12,7 +12,6 @@ import {
   toldAddresses,
 } from '../../src/media/addresses.ts';
 import { bindable } from '../../src/media/bindable.ts';
-import { parsePortRange, requirePorts } from '../../src/config/port-range.ts';
 
 const ipv4 = (address: string, internal = false): NetworkInterfaceInfo => ({
   address,

@@ -1,12 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CallgateError, type HttpErrorCode } from '../../src/errors.ts';
+import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { ephemeralSigningKeys } from '../../src/tokens/keys.ts';
-import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { createSigner } from '../../src/tokens/signer.ts';
 import { createVerifier } from '../../src/tokens/verifier.ts';
+import {
+  KEY,
+  MINT_ONLY,
+  OFF_KEY,
+  OFF_READ_ONLY,
+  OTHER_KEY,
+  READ_ONLY,
+  startApi,
+  type TestApi,
+} from '../support/api.ts';
 import { type Call, expectProblem, RFC_3339, send } from '../support/api-calls.ts';
-import { KEY, MINT_ONLY, OFF_KEY, OFF_READ_ONLY, OTHER_KEY, READ_ONLY, startApi, type TestApi } from '../support/api.ts';
 
 const FINGERPRINT = `sha-256 ${Array(32).fill('aB').join(':')}`;
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEvent } from '../../src/telemetry/audit.ts';
-import { send } from '../support/api-calls.ts';
 import { exchange, KEY, rawRequest, startApi, type TestApi } from '../support/api.ts';
+import { send } from '../support/api-calls.ts';
 
 const mint = (...headers: string[]) => {
   const body = '{"endpoint_id":"ep_echo"}';

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
-import { type Call, expectProblem, send } from '../support/api-calls.ts';
 import { KEY, MINT_ONLY, OTHER_KEY, SLOW_KEY, startApi, type TestApi } from '../support/api.ts';
+import { type Call, expectProblem, send } from '../support/api-calls.ts';
 
 let api: TestApi;
 beforeAll(async () => {

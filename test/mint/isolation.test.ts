@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newTokenId } from '../../src/tokens/ids.ts';
-import { type Call, send } from '../support/api-calls.ts';
 import { KEY, OTHER_KEY, startApi, type TestApi } from '../support/api.ts';
+import { type Call, send } from '../support/api-calls.ts';
 
 let api: TestApi;
 beforeAll(async () => {

@@ -1,13 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Directory } from '../../src/directory/directory.ts';
 import type { HttpErrorCode } from '../../src/errors.ts';
+import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { ephemeralSigningKeys } from '../../src/tokens/keys.ts';
-import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { createSigner } from '../../src/tokens/signer.ts';
 import { createVerifier } from '../../src/tokens/verifier.ts';
+import {
+  KEY,
+  MINT_ONLY,
+  OFF_KEY,
+  OTHER_KEY,
+  READ_ONLY,
+  startApi,
+  type TestApi,
+  testDirectory,
+} from '../support/api.ts';
 import { type Call, expectProblem, send } from '../support/api-calls.ts';
-import { KEY, MINT_ONLY, OFF_KEY, OTHER_KEY, READ_ONLY, startApi, type TestApi, testDirectory } from '../support/api.ts';
 
 let api: TestApi;
 beforeAll(async () => {

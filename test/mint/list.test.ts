@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
-import { type Call, expectProblem, send } from '../support/api-calls.ts';
 import { KEY, MINT_ONLY, OFF_READ_ONLY, OTHER_KEY, READ_ONLY, startApi, type TestApi } from '../support/api.ts';
+import { type Call, expectProblem, send } from '../support/api-calls.ts';
 
 let api: TestApi;
 let store: MemoryTokenStore;

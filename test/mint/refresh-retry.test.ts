@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { CallgateError } from '../../src/errors.ts';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
-import { TestRedis } from '../support/redis.ts';
-import { expectProblem, send } from '../support/api-calls.ts';
 import { startApi, type TestApi } from '../support/api.ts';
+import { expectProblem, send } from '../support/api-calls.ts';
+import { TestRedis } from '../support/redis.ts';
 
 let redis: TestRedis;
 beforeAll(async () => {

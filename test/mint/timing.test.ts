@@ -3,12 +3,12 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { newTokenId } from '../../src/tokens/ids.ts';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { TokenStore } from '../../src/store/store.ts';
-import { TestRedis } from '../support/redis.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 import { startApi, type TestApi, testDirectory } from '../support/api.ts';
+import { TestRedis } from '../support/redis.ts';
 
 const SAMPLES = 200;
 const WARM_UPS = 50;

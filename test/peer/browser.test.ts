@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPeer } from '../../src/peer/index.ts';
-import { type Chromium, Peer as Page, startChromium } from '../support/media-chromium.ts';
 import { type MediaFixture, startMedia } from '../support/media.ts';
+import { type Chromium, Peer as Page, startChromium } from '../support/media-chromium.ts';
 
 let media: MediaFixture;
 let chromium: Chromium;

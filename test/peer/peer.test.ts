@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { Media } from '../../src/peer/index.ts';
 import { createPeer } from '../../src/peer/index.ts';
+import type { Peer } from '../../src/peer/peer.ts';
 import { RtcPeer } from '../../src/peer/rtc-peer.ts';
-import type { Peer } from '../../src/load/peer.ts';
-import type { Media } from '../../src/load/plan.ts';
 import { TestServer } from '../support/server.ts';
-import { startCall, type TestSocket } from '../support/ws-client.ts';
 import { UdpPath } from '../support/udp-path.ts';
+import { startCall, type TestSocket } from '../support/ws-client.ts';
 
 let server: TestServer;
 const open: { close(): Promise<void> }[] = [];

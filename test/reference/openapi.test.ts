@@ -2,8 +2,8 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { Compile } from 'typebox/schema';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CallgateError, type HttpErrorCode } from '../../src/errors.ts';
-import { newTokenId } from '../../src/tokens/ids.ts';
 import type { MemoryTokenStore } from '../../src/store/memory-store.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 import { KEY, MINT_ONLY, OFF_KEY, READ_ONLY, startApi, type TestApi } from '../support/api.ts';
 
 interface Media {

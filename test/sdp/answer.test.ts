@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
 import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
-import { maxAnswerBytes } from '../../src/gateway/codec.ts';
+import { maxAnswerBytes } from '../../src/protocol/limits.ts';
 import { readAnswer } from '../../src/sdp/answer.ts';
 import { type AnsweredSection, answeredCapabilities, producerParameters } from '../../src/sdp/answered-section.ts';
 import { writeOffer } from '../../src/sdp/offer.ts';

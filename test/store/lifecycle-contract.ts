@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Claim } from '../../src/store/idempotency.ts';
-import { newTokenId } from '../../src/tokens/ids.ts';
 import type { ListPosition, NewCallToken, TokenStore } from '../../src/store/store.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 import { newSessionId, newToken } from './store-contract.ts';
 
 const FINGERPRINT = `sha-256 ${Array(32).fill('AB').join(':')}`;

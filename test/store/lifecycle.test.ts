@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { newTokenId } from '../../src/tokens/ids.ts';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 import { TestRedis } from '../support/redis.ts';
 import { describeLifecycle } from './lifecycle-contract.ts';
 import { newSessionId, newToken } from './store-contract.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Finisher } from '../../src/session/finisher.ts';
-import { newTokenId } from '../../src/tokens/ids.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 import { startCluster, TestRedis } from '../support/redis.ts';
 import { describeLifecycle } from './lifecycle-contract.ts';
 import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from './store-contract.ts';

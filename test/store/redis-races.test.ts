@@ -6,8 +6,8 @@ import { CallgateError } from '../../src/errors.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { NewCallToken } from '../../src/store/store.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
-import { TestRedis } from '../support/redis.ts';
 import type { Presented } from '../support/presenter.ts';
+import { TestRedis } from '../support/redis.ts';
 import { newSessionId, newToken } from './store-contract.ts';
 
 const silent = { warn: () => undefined };

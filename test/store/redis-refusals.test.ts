@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { newTokenId } from '../../src/tokens/ids.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { Lease } from '../../src/store/store.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newSessionId, newToken } from './store-contract.ts';
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { newTokenId } from '../../src/tokens/ids.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 import { TestRedis } from '../support/redis.ts';
 import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from './store-contract.ts';
 

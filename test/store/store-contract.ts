@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { newTokenId } from '../../src/tokens/ids.ts';
 import type { NewCallToken, TokenStore } from '../../src/store/store.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 
 /** Short enough that a lapse can be waited for. */
 export const TEST_LEASE_MS = 800;

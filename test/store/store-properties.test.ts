@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { END_REASONS } from '../../src/protocol/codes.ts';
-import { newTokenId } from '../../src/tokens/ids.ts';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { TokenStore } from '../../src/store/store.ts';
+import { newTokenId } from '../../src/tokens/ids.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newToken } from './store-contract.ts';
 

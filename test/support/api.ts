@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
+import { type ApiDeps, createApi } from '../../src/api.ts';
 import { type Config, loadConfig } from '../../src/config/config.ts';
 import type { Directory } from '../../src/directory/directory.ts';
 import { loadTenants } from '../../src/directory/tenants.ts';
-import { type ApiDeps, createApi } from '../../src/api.ts';
+import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { ephemeralSigningKeys, publicKeySet } from '../../src/tokens/keys.ts';
-import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { createSigner } from '../../src/tokens/signer.ts';
 
 export const KEY = 'cgk_full_secret-of-the-full-key';

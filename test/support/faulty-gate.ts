@@ -4,8 +4,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { CLOSE_CODES, SUBPROTOCOL } from '../../src/protocol/codes.ts';
 import { readEarlyStart } from '../../src/gateway/early-start.ts';
+import { CLOSE_CODES, SUBPROTOCOL } from '../../src/protocol/codes.ts';
 import type { ClientMessage, ServerMessage, SessionInfo } from '../../src/protocol/messages.ts';
 import type { Target } from './load-cli.ts';
 

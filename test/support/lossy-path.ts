@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, r
 import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
 import { SUBPROTOCOL } from '../../src/protocol/codes.ts';
-import type { TestServer } from './server.ts';
 import type { Target } from './load-cli.ts';
+import type { TestServer } from './server.ts';
 
 const CANDIDATE = /^(a=candidate:\S+ \d udp \d+ 127\.0\.0\.1) (\d+)/m;
 const OTHER_CANDIDATES = /^a=candidate:(?!\S+ \d udp \d+ 127\.0\.0\.1 ).*\r\n/gm;

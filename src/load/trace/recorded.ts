@@ -1,7 +1,8 @@
 import { Compile } from 'typebox/compile';
+import type { Media } from '../../peer/index.ts';
 import type { EndReason } from '../../protocol/codes.ts';
 import { TraceLine } from '../../telemetry/trace-format.ts';
-import type { Ending, Media } from '../plan.ts';
+import type { Ending } from '../plan.ts';
 import type { ReadLine } from './lines.ts';
 
 const validator = Compile(TraceLine);

@@ -1,6 +1,6 @@
+import type { CallOptions, RedisCaller } from '../../redis/caller.ts';
 import { FOREIGN_FAMILIES } from '../../tokens/claims.ts';
 import type { BirthSteps } from './birth-scripts.ts';
-import type { CallOptions, RedisCaller } from '../../redis/caller.ts';
 import { fenceKey } from './keys.ts';
 
 /** What a process remembers of a partition: a life of its shard, and what the clock of that life must say by now. */

@@ -1,5 +1,5 @@
-import { CLAIM_MS, type Claim, type ClaimAnswer, IDEMPOTENCY_MS, type IdempotencyKeys } from '../idempotency.ts';
 import type { RedisCaller } from '../../redis/caller.ts';
+import { CLAIM_MS, type Claim, type ClaimAnswer, IDEMPOTENCY_MS, type IdempotencyKeys } from '../idempotency.ts';
 import type { SideSteps } from './side-scripts.ts';
 
 /** Idempotency keys that all processes share: `callgate:{idempotency:<hash>}`. */

@@ -1,7 +1,7 @@
 import { RateLimiterRedis } from 'rate-limiter-flexible';
-import { COUNTER, countMint, type MintRate, type RateRule, type RateStatus } from '../mint-rate.ts';
 import type { RedisCaller } from '../../redis/caller.ts';
 import type { RedisClient } from '../../redis/connection.ts';
+import { COUNTER, countMint, type MintRate, type RateRule, type RateStatus } from '../mint-rate.ts';
 
 const PREFIX = 'callgate:rate';
 

@@ -1,6 +1,6 @@
 import { Cluster, type Redis } from 'ioredis';
-import type { RevocationListener } from '../store.ts';
 import { type RedisClient, reasonOf, type StoreLog } from '../../redis/connection.ts';
+import type { RevocationListener } from '../store.ts';
 import { REVOKED_CHANNEL } from './token-scripts.ts';
 
 const RECONNECT_MS = 250;

@@ -1,6 +1,6 @@
-import { Trouble } from '../../shared/trouble.ts';
 import { NO_CONNECTION } from '../../redis/caller.ts';
 import type { RedisClient, StoreLog } from '../../redis/connection.ts';
+import { Trouble } from '../../shared/trouble.ts';
 import { type ShardMap, shardMapOf } from './shard-map.ts';
 
 /** While a shard is away it is asked this often, so that its return is noticed. */

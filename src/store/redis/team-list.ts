@@ -1,9 +1,9 @@
-import { Trouble } from '../../shared/trouble.ts';
-import type { CallTokenRecord, ListPage, ListPosition, ListQuery } from '../store.ts';
-import { collectPage } from '../team-list.ts';
 import type { RedisCaller } from '../../redis/caller.ts';
 import type { RedisClient, StoreLog } from '../../redis/connection.ts';
 import { reasonOf } from '../../redis/connection.ts';
+import { Trouble } from '../../shared/trouble.ts';
+import type { CallTokenRecord, ListPage, ListPosition, ListQuery } from '../store.ts';
+import { collectPage } from '../team-list.ts';
 import type { SideSteps } from './side-scripts.ts';
 
 /** An entry of this age has its record, or never will. */

@@ -1,5 +1,4 @@
 import { decodeJwt } from 'jose';
-import type { Config } from '../../config/config.ts';
 import { MAX_TOKEN_LENGTH } from '../../protocol/messages.ts';
 import { jwtVerifier, type VerifyToken } from '../verifier.ts';
 import { readForeignPayload } from './claims.ts';
@@ -10,25 +9,32 @@ import { fetchJwks, readJwksFile } from './jwks.ts';
 const REFRESH_FILE_MS = 5000;
 const REFRESH_URL_MS = 5 * 60 * 1000;
 
-type IssuerConfig = Config['issuers'][number];
+/** Where an issuer's keys are, and for which teams it may speak. */
+export interface IssuerSettings {
+  iss: string;
+  jwks_url?: string;
+  /** In place of an address. */
+  jwks_file?: string;
+  teams: readonly string[];
+}
 
 /** The platforms whose call tokens are taken beside our own. Owns what is known of their keys. */
 export class Issuers {
   readonly #keys: IssuerKeys[] = [];
   readonly #verifiers = new Map<string, VerifyToken>();
 
-  constructor(issuers: readonly IssuerConfig[], { leewaySeconds, log }: { leewaySeconds: number; log: IssuerLog }) {
-    for (const config of issuers) {
-      const rules = { iss: config.iss, teams: new Set(config.teams) };
-      const keys = keysOf(config, log);
+  constructor(issuers: readonly IssuerSettings[], { leewaySeconds, log }: { leewaySeconds: number; log: IssuerLog }) {
+    for (const settings of issuers) {
+      const rules = { iss: settings.iss, teams: new Set(settings.teams) };
+      const keys = keysOf(settings, log);
       const verify = jwtVerifier({
-        issuer: config.iss,
+        issuer: settings.iss,
         leewaySeconds,
         find: (kid) => keys.find(kid),
         read: (payload, at) => readForeignPayload(payload, rules, at),
       });
       this.#keys.push(keys);
-      this.#verifiers.set(config.iss, verify);
+      this.#verifiers.set(settings.iss, verify);
     }
   }
 
@@ -48,7 +54,7 @@ export class Issuers {
   }
 }
 
-function keysOf({ iss, jwks_url, jwks_file = '' }: IssuerConfig, log: IssuerLog): IssuerKeys {
+function keysOf({ iss, jwks_url, jwks_file = '' }: IssuerSettings, log: IssuerLog): IssuerKeys {
   if (jwks_url === undefined) {
     const load = () => readJwksFile(jwks_file);
     return new IssuerKeys({ iss, from: jwks_file, log, refreshMs: REFRESH_FILE_MS, load });

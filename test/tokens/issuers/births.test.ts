@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { foreignTokenId } from '../../../src/tokens/issuers/claims.ts';
 import { MemoryTokenStore } from '../../../src/store/memory-store.ts';
 import { RedisTokenStore } from '../../../src/store/redis-store.ts';
 import type { Birth, TokenStore } from '../../../src/store/store.ts';
-import { TestRedis } from '../../support/redis.ts';
+import { foreignTokenId } from '../../../src/tokens/issuers/claims.ts';
 import { newSessionId } from '../../store/store-contract.ts';
+import { TestRedis } from '../../support/redis.ts';
 
 const endpointId = 'ep_echo';
 let count = 0;

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { foreignTokenId } from '../../../src/tokens/issuers/claims.ts';
 import { RedisTokenStore } from '../../../src/store/redis-store.ts';
 import type { Birth } from '../../../src/store/store.ts';
+import { foreignTokenId } from '../../../src/tokens/issuers/claims.ts';
+import { newSessionId } from '../../store/store-contract.ts';
 import { CuttingProxy } from '../../support/cutting-proxy.ts';
 import { TestRedis } from '../../support/redis.ts';
-import { newSessionId } from '../../store/store-contract.ts';
 
 /**
  * A Redis cannot be told the time. That its clock has fallen back is shown by what it is measured against instead: what the

@@ -1,4 +1,9 @@
-import type { Packets } from './outcome.ts';
+/** RTP packets of one session. `lost` are those missing from the sequence numbers that came in (RFC 3550 appendix A.3). */
+export interface Packets {
+  sent: number;
+  received: number;
+  lost: number;
+}
 
 /** The media end of one simulated client: it answers the server's offers, and counts what comes back. */
 export interface Peer {

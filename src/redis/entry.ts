@@ -1,5 +1,5 @@
-import type { RedisSource } from '../../redis/access.ts';
-import { createRedis } from '../../redis/connection.ts';
+import type { RedisSource } from './access.ts';
+import { createRedis } from './connection.ts';
 
 /** Who has not answered by then is waited for later. */
 const WITHIN_MS = 2000;

@@ -1,6 +1,6 @@
 import { Cluster, type Redis } from 'ioredis';
-import { DENIED } from '../../redis/caller.ts';
-import type { RedisClient, StoreLog } from '../../redis/connection.ts';
+import { DENIED } from './caller.ts';
+import type { RedisClient, StoreLog } from './connection.ts';
 
 /** What is lacking is looked for again this often, until it was granted. */
 const RECHECK_MS = 2000;
