@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /** These wait more than they work, so that two files share the cores well. */
 const SIDE_BY_SIDE = [
-  'test/{backend,client,config,directory,gateway,http,mint,protocol,reference,sdp,session,telemetry,tokens}/**/*.test.ts',
+  'test/{backend,client,config,demo,directory,gateway,http,mint,protocol,redis,reference,sdp,session,shared,store,telemetry,tokens}/**/*.test.ts',
   'test/*.test.ts',
 ];
 /** This one compares times. */
@@ -28,7 +28,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'one by one',
-          include: ['test/{browser,docs,integration,load,media,scripts,setup,support}/**/*.test.ts', ...ALONE],
+          include: ['test/{browser,docs,integration,load,media,peer,scripts,setup,support}/**/*.test.ts', ...ALONE],
           // Two cores carry a browser, media workers and a Redis at once.
           fileParallelism: false,
           sequence: { groupOrder: 1 },
