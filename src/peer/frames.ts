@@ -24,7 +24,7 @@ export interface Source {
 /** Leaves room for the headers of IP, UDP, RTP and SRTP within an Ethernet frame. */
 const MAX_PAYLOAD = 1_200;
 
-const read = (name: string): Buffer => readFileSync(new URL(`../../../frames/${name}`, import.meta.url));
+const read = (name: string): Buffer => readFileSync(new URL(`../../frames/${name}`, import.meta.url));
 
 /** Packets of an Ogg stream (RFC 3533 section 6): segments of a page are joined up to the first that is not full. */
 export const readOgg = (file: Buffer): Buffer[] => {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 
-const STARVED_POOL = fileURLToPath(new URL('support/starved-pool.ts', import.meta.url));
+const STARVED_POOL = fileURLToPath(new URL('../support/starved-pool.ts', import.meta.url));
 
 it('a worker that dies while no descriptor is free is replaced once there is one, and calls on others go on', async () => {
   const command = ['-c', 'ulimit -n 200; exec "$0" "$@"', process.execPath, STARVED_POOL];

@@ -30,7 +30,7 @@ const issue = async (count: number): Promise<NewCallToken[]> => {
 
 test('200 tokens, 50 presenters each across two processes: one session and 49 refusals a token', async () => {
   const ids = (await issue(200)).map(({ id }) => id);
-  const gateways = [1, 2].map((): ChildProcess => fork(new URL('presenter.ts', import.meta.url)));
+  const gateways = [1, 2].map((): ChildProcess => fork(new URL('../support/presenter.ts', import.meta.url)));
   const answer = async (gateway: ChildProcess): Promise<unknown> => {
     const [first] = await Promise.race([once(gateway, 'message'), once(gateway, 'exit')]);
     return first;
