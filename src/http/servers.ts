@@ -59,6 +59,8 @@ export class HttpServers {
   #check(request: IncomingMessage): CallgateError | undefined {
     const message = settleTarget(request);
     if (message !== undefined) return new CallgateError('request_malformed', { message });
+    if (request.method === 'CONNECT')
+      return new CallgateError('request_malformed', { message: 'CONNECT is for proxies, and this is none' });
     if (request.headers.expect !== undefined && !expectsContinue(request))
       return new CallgateError('expectation_failed');
     if (!this.connections.admit(request.socket))

@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { deadline } from '../shared/deadline.ts';
 
@@ -24,6 +24,9 @@ export class Turns {
 
   /** To be called before the server has a connection. */
   attach(server: Server, serve: Serve): void {
+    // Who says early that no more requests follow wants the answers all the same (RFC 9112 section 9.6). Node knows this
+    // property, but tells nobody.
+    Object.assign(server, { httpAllowHalfOpen: true });
     server.on('connection', (socket) => this.#connections.set(socket, new Connection(socket, serve, this.#answerMs)));
     const take = (request: IncomingMessage, response: ServerResponse) => {
       this.#connections.get(request.socket)?.take(request, response);
@@ -32,6 +35,7 @@ export class Turns {
     server.on('checkContinue', take);
     server.on('checkExpectation', take);
     server.on('upgrade', (request) => this.#connections.get(request.socket)?.release());
+    server.on('connect', (request) => this.#connections.get(request.socket)?.takeLast(request));
   }
 
   /** Whether a request of this connection has not been answered yet. */
@@ -63,6 +67,7 @@ class Connection {
   readonly #serve: Serve;
   readonly #answerMs: number;
   readonly #parse: (slice: Buffer) => void;
+  readonly #finish: () => void;
   /** The first is being served. */
   readonly #exchanges: [IncomingMessage, ServerResponse][] = [];
   requests = 0;
@@ -70,17 +75,17 @@ class Connection {
   #paused = false;
   #stopped = false;
   #idle = false;
+  /** The peer sends nothing more. */
+  #ended = false;
 
   constructor(socket: Socket, serve: Serve, answerMs: number) {
     this.#socket = socket;
     this.#serve = serve;
     this.#answerMs = answerMs;
-    // Node's own, which parses. Another one for `data` also keeps it from reading past the stream (`unconsume` in its
+    // Node's own, which parse. Another one for `data` also keeps it from reading past the stream (`unconsume` in its
     // lib/_http_server.js).
-    const [parse] = socket.listeners('data') as [(slice: Buffer) => void];
-    this.#parse = parse;
-    socket.removeListener('data', parse);
-    socket.on('data', this.#receive);
+    this.#parse = takeOver(socket, 'data', this.#receive);
+    this.#finish = takeOver(socket, 'end', this.#end);
   }
 
   get busy(): boolean {
@@ -96,12 +101,23 @@ class Connection {
     if (this.#exchanges.push(exchange) === 1) this.#serveFirst();
   }
 
+  /** Takes a CONNECT, with which Node lets go of the connection: nothing is read behind it. */
+  takeLast(request: IncomingMessage): void {
+    this.#letGo();
+    this.#unread = Buffer.alloc(0);
+    this.#socket.pause().on('error', () => {});
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.once('finish', () => this.#socket.destroySoon());
+    this.take(request, response);
+  }
+
   /** Leaves the socket to a WebSocket, with whatever was received behind the request. */
   release(): void {
     this.requests += 1;
     this.#stopped = true;
-    this.#socket.removeListener('data', this.#receive);
-    if (this.#unread.length > 0) this.#socket.unshift(this.#unread);
+    this.#letGo();
+    if (this.#unread.length > 0 && !this.#ended) this.#socket.unshift(this.#unread);
   }
 
   stop(): boolean {
@@ -115,12 +131,22 @@ class Connection {
     this.#parseOn();
   };
 
+  readonly #end = (): void => {
+    this.#ended = true;
+    if (this.#unread.length === 0) this.#finish();
+  };
+
+  #letGo(): void {
+    this.#socket.removeListener('data', this.#receive).removeListener('end', this.#end);
+  }
+
   /** Until a request is whole and waits for its answer. */
   #parseOn(): void {
     while (this.#unread.length > 0 && !this.#isHeld() && !this.#isOver()) {
       const slice = this.#unread.subarray(0, SLICE_BYTES);
       this.#unread = this.#unread.subarray(SLICE_BYTES);
       this.#parse(slice);
+      if (this.#ended && this.#unread.length === 0 && !this.#isOver()) this.#finish();
     }
     if (this.#unread.length === 0 || this.#isOver()) return;
     this.#paused = true;
@@ -129,6 +155,7 @@ class Connection {
 
   #serveFirst(): void {
     const [request, response] = this.#exchanges[0]!;
+    if (request.method === 'CONNECT') response.assignSocket(this.#socket);
     const inTime = deadline(this.#answerMs, () => this.#socket.destroy());
     response.once('close', () => {
       inTime();
@@ -157,4 +184,15 @@ class Connection {
   #isOver(): boolean {
     return this.#stopped || this.#socket.destroyed || this.#socket.writableEnded;
   }
+}
+
+/** Puts a listener in the place of the one that was added last, and returns that. */
+function takeOver<T extends unknown[]>(
+  socket: Socket,
+  event: string,
+  listener: (...args: T) => void,
+): (...args: T) => void {
+  const own = socket.listeners(event).at(-1) as (...args: T) => void;
+  socket.removeListener(event, own).on(event, listener as (...args: unknown[]) => void);
+  return own;
 }

@@ -130,6 +130,36 @@ describe('requests on one connection', () => {
     expect(text).toContain('/slow');
   });
 
+  it.each([1, 3, 23, 24, 500])(
+    'are answered, %i of them, when the client has said that it sends no more',
+    async (count) => {
+      const port = await start(async (_, response) => {
+        await nextTurn();
+        response.end();
+      });
+      const socket = await dial(port);
+      let text = '';
+      socket.on('data', (data) => {
+        text += data;
+      });
+      socket.end(get('/').repeat(count));
+      await once(socket, 'close');
+      expect(text.match(/HTTP\/1\.1 200/g)).toHaveLength(count);
+    },
+  );
+
+  it('before a CONNECT are answered, then it, and nothing behind it', async () => {
+    const port = await start(async (request, response) => {
+      await nextTurn();
+      response.end(`[${request.method}]`);
+    });
+    const text = await exchange(
+      port,
+      `${post('/', 'body')}${get('/')}CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n${get('/')}`,
+    );
+    expect(text.match(/\[.*?\]/g)).toEqual(['[POST]', '[GET]', '[CONNECT]']);
+  });
+
   it('leave to a WebSocket what came behind its handshake', async () => {
     const port = await start((_, response) => void response.end());
     const received = new Promise<string>((resolve) => {
