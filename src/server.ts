@@ -55,7 +55,7 @@ export interface RunningServer {
 }
 
 /**
- * A token minted elsewhere in the second in which the store began is refused, because `iat` tells no more than the second.
+ * A foreign token issued in the second in which the store began is refused, because `iat` tells no more than the second.
  * A server that is up takes all that are issued from then on.
  */
 const nextSecond = (now: number): Promise<void> => sleep(1000 - (now % 1000));

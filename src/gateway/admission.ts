@@ -5,7 +5,7 @@ import type { MediaPlace, MediaPlane } from '../media/media.ts';
 import type { StartMessage } from '../protocol/messages.ts';
 import type { SessionGrant } from '../session/session.ts';
 import { randomText } from '../shared/random.ts';
-import type { Birth, Lease, TokenStore } from '../store/store.ts';
+import type { ForeignToken, Lease, TokenStore } from '../store/store.ts';
 import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
 import type { AdmissionWatch } from './connection.ts';
 import { originAllowed } from './origin.ts';
@@ -41,12 +41,12 @@ export class Admission {
     const endpoint = this.#check(start, claims, origin);
     const sessionId = `sess_${randomText(16, 'hex')}`;
     const lease: Lease = { tokenId: claims.id, endpointId: endpoint.id, sessionId };
-    const birth = birthOf(claims, endpoint);
-    const place = await this.#reserve(endpoint, lease, birth);
+    const foreign = foreignTokenOf(claims, endpoint);
+    const place = await this.#reserve(endpoint, lease, foreign);
     try {
       if (gone()) return this.#release(place, lease);
       this.#checkCallable(endpoint, claims);
-      const { remainingMs, expiresAt } = await this.#burn(lease, birth);
+      const { remainingMs, expiresAt } = await this.#burn(lease, foreign);
       const bound = claims.fingerprint === undefined ? {} : { fingerprint: claims.fingerprint };
       const call = { endpoint, media: start.media ?? {}, ...bound };
       return { lease, remainingMs, expiresAt, call, place, ticket: randomText(32, 'base64url') };
@@ -72,7 +72,7 @@ export class Admission {
   }
 
   /** A place on the media side and one at the endpoint, both or none. Whatever is refused here, nothing was burned. */
-  async #reserve(endpoint: Endpoint, lease: Lease, birth: Birth | undefined): Promise<MediaPlace> {
+  async #reserve(endpoint: Endpoint, lease: Lease, foreign: ForeignToken | undefined): Promise<MediaPlace> {
     const { endpointId, sessionId, tokenId } = lease;
     const { media, store } = this.#deps;
     let place: MediaPlace | undefined;
@@ -83,14 +83,14 @@ export class Admission {
       return place;
     } catch (error) {
       if (place) this.#release(place, lease);
-      throw await this.#ofFull(tokenId, birth, error);
+      throw await this.#ofFull(tokenId, foreign, error);
     }
   }
 
   /** Where all places are taken the presenter learns what the burn would have refused, if anything. */
-  async #ofFull(tokenId: string, birth: Birth | undefined, error: unknown): Promise<unknown> {
+  async #ofFull(tokenId: string, foreign: ForeignToken | undefined, error: unknown): Promise<unknown> {
     if (!hasCode(error, 'at_capacity')) return hasCode(error, 'unavailable') ? unspent('unavailable') : error;
-    return this.#deps.store.peek(tokenId, birth).then(
+    return this.#deps.store.peek(tokenId, foreign).then(
       (refusal) => (refusal ? new CallgateError(refusal) : error),
       (failure: unknown) => (hasCode(failure, 'unavailable') ? unspent('unavailable') : failure),
     );
@@ -98,9 +98,9 @@ export class Admission {
 
   async #burn(
     { tokenId, endpointId, sessionId }: Lease,
-    birth: Birth | undefined,
+    foreign: ForeignToken | undefined,
   ): Promise<{ remainingMs: number; expiresAt: number }> {
-    const token = { id: tokenId, endpointId, sessionId, ...(birth && { birth }) };
+    const token = { id: tokenId, endpointId, sessionId, ...(foreign && { foreign }) };
     const result = await this.#deps.store.burn(token);
     if (!result.burned) throw new CallgateError(result.refusal);
     return result;
@@ -113,8 +113,11 @@ export class Admission {
   }
 }
 
-/** What the record of a token minted elsewhere is made of; undefined for our own, which have theirs. */
-function birthOf({ foreign, team, iat, exp, fingerprint }: CallTokenClaims, endpoint: Endpoint): Birth | undefined {
+/** What the record of a foreign token is made of; undefined for our own tokens, which have one already. */
+function foreignTokenOf(
+  { foreign, team, iat, exp, fingerprint }: CallTokenClaims,
+  endpoint: Endpoint,
+): ForeignToken | undefined {
   if (!foreign) return undefined;
   const { maxDurationSeconds: limit } = endpoint;
   return {

@@ -1,15 +1,15 @@
 import { CallgateError } from '../errors.ts';
 import { isForeignId, parseTokenId } from '../tokens/claims.ts';
-import { onceIssued, refusalOfBirth } from './births.ts';
+import { onceIssued, refusalOfForeign } from './foreign-token.ts';
 import { MemoryIdempotencyKeys } from './idempotency.ts';
 import { MemoryPlaces } from './memory-places.ts';
 import { MemoryMintRate } from './mint-rate.ts';
 import { refusalOf, type StoredToken, toRecord } from './record.ts';
 import {
-  type Birth,
   type BurnRefusal,
   type BurnResult,
   type CallTokenRecord,
+  type ForeignToken,
   LEASE_MS,
   type Lease,
   type ListPage,
@@ -57,7 +57,7 @@ export class MemoryTokenStore implements TokenStore {
   readonly #retentionMs: number;
   readonly #maxRecords: number;
   readonly #now: () => number;
-  /** When this store began: it has forgotten whatever was burned before. */
+  /** When this store began: it knows of no burn before that. */
   readonly #since: number;
   readonly #steady: () => number;
   readonly #sweeper: NodeJS.Timeout;
@@ -139,8 +139,8 @@ export class MemoryTokenStore implements TokenStore {
     return () => this.#listeners.delete(listener);
   }
 
-  async burn({ id, endpointId, sessionId, birth }: Parameters<TokenStore['burn']>[0]): Promise<BurnResult> {
-    const refused = birth && (await onceIssued(async () => this.#bear(id, endpointId, birth)));
+  async burn({ id, endpointId, sessionId, foreign }: Parameters<TokenStore['burn']>[0]): Promise<BurnResult> {
+    const refused = foreign && (await onceIssued(async () => this.#addForeign(id, endpointId, foreign)));
     if (refused) return { burned: false, refusal: refused };
     const now = this.#now();
     const token = this.#find(id);
@@ -158,9 +158,9 @@ export class MemoryTokenStore implements TokenStore {
     return { burned: true, remainingMs: token.maxDurationMs, startedAt: now, expiresAt };
   }
 
-  async peek(id: string, birth?: Birth): Promise<BurnRefusal | undefined> {
+  async peek(id: string, foreign?: ForeignToken): Promise<BurnRefusal | undefined> {
     const [now, token] = [this.#now(), this.#find(id)];
-    return token || !birth ? refusalOf(token, now) : refusalOfBirth(birth, { now, since: this.#since });
+    return token || !foreign ? refusalOf(token, now) : refusalOfForeign(foreign, { now, since: this.#since });
   }
 
   async read(id: string, team?: string): Promise<CallTokenRecord | undefined> {
@@ -243,13 +243,13 @@ export class MemoryTokenStore implements TokenStore {
     return { createdAt, expiresAt };
   }
 
-  /** Makes the record of a token minted elsewhere, unless it has one; answers what is to be refused. */
-  #bear(id: string, endpointId: string, birth: Birth): BurnRefusal | undefined | { earlyMs: number } {
+  /** Makes the record of a foreign token, unless it has one; answers why the token is refused, if it is. */
+  #addForeign(id: string, endpointId: string, foreign: ForeignToken): BurnRefusal | undefined | { earlyMs: number } {
     if (!parseTokenId(id) || this.#find(id)) return undefined;
     const now = this.#now();
-    const refusal = refusalOfBirth(birth, { now, since: this.#since });
+    const refusal = refusalOfForeign(foreign, { now, since: this.#since });
     if (refusal) return refusal;
-    const { team, issuedAt, expiresAt, maxDurationSeconds, fingerprint } = birth;
+    const { team, issuedAt, expiresAt, maxDurationSeconds, fingerprint } = foreign;
     if (issuedAt > now) return { earlyMs: issuedAt - now };
     const maxDurationMs = Math.round(maxDurationSeconds * 1000);
     const kept = { endpointId, team, maxDurationMs, ...(fingerprint && { fingerprint }) };
@@ -269,7 +269,7 @@ export class MemoryTokenStore implements TokenStore {
     const now = this.#now();
     for (const [id, token] of this.#tokens) {
       if (token.status === 'active' || refusalOf(token, now) === undefined) continue;
-      // Without its record, a token minted elsewhere would be taken again.
+      // Without its record, a foreign token would be accepted again.
       if (isForeignId(id) && now < token.expiresAt) continue;
       this.#tokens.delete(id);
       return;

@@ -6,11 +6,11 @@ import { createRedis, type RedisClient, type StoreLog } from '../redis/connectio
 import { checkEviction } from '../redis/eviction.ts';
 import { Rights } from '../redis/rights.ts';
 import { parseTokenId } from '../tokens/claims.ts';
-import { onceIssued, refusalOfBirth } from './births.ts';
+import { onceIssued, refusalOfForeign } from './foreign-token.ts';
 import { refusalOf, type StoredToken, toRecord } from './record.ts';
-import { BIRTH_SCRIPTS, type BirthSteps, birthArgs } from './redis/birth-scripts.ts';
 import { Fences } from './redis/fences.ts';
 import { readFields } from './redis/fields.ts';
+import { FOREIGN_TOKEN_SCRIPTS, type ForeignTokenSteps, foreignTokenArgs } from './redis/foreign-token-scripts.ts';
 import { RedisIdempotencyKeys } from './redis/idempotency.ts';
 import { assertName, fenceKey, placesKey, tokenKey } from './redis/keys.ts';
 import { LEASE_SCRIPTS, type LeaseSteps } from './redis/lease-scripts.ts';
@@ -22,10 +22,10 @@ import { SteadyClock, TICK_MS } from './redis/steady-clock.ts';
 import { RedisTeamLists } from './redis/team-list.ts';
 import { REVOKED_CHANNEL, TOKEN_SCRIPTS, type TokenSteps } from './redis/token-scripts.ts';
 import {
-  type Birth,
   type BurnRefusal,
   type BurnResult,
   type CallTokenRecord,
+  type ForeignToken,
   LEASE_MS,
   type Lease,
   type ListPage,
@@ -49,7 +49,7 @@ export interface RedisStoreOptions {
   log: StoreLog;
   leaseMs?: number;
   retentionMs?: number;
-  /** Whether tokens minted elsewhere are taken: then it must be known since when the store remembers all burns. */
+  /** Whether foreign tokens are accepted: for these it must be known since when the store has all burns. */
   fences?: boolean;
   /** How often the steady clock ticks; a jump of the store's clock moves it by at most twice this. */
   tickMs?: number;
@@ -180,24 +180,24 @@ export class RedisTokenStore implements TokenStore {
     return this.#revocations.listen(listener);
   }
 
-  async burn({ id, endpointId, sessionId, birth }: Parameters<TokenStore['burn']>[0]): Promise<BurnResult> {
+  async burn({ id, endpointId, sessionId, foreign }: Parameters<TokenStore['burn']>[0]): Promise<BurnResult> {
     const key = tokenKey(id);
     if (!key) return { burned: false, refusal: 'token_unknown' };
     assertName(sessionId);
     const args = (now: number) => [endpointId, sessionId, now + this.#leaseMs, this.#leaseMs, this.#retentionMs];
     // Repeated where the outcome is unknown: the same session gets the same yes, and nobody else can have won for it.
-    const answer = birth
-      ? await this.#burnForeign(id, key, birth, args)
+    const answer = foreign
+      ? await this.#burnForeign(id, key, foreign, args)
       : await this.#withClock(key, (now) => this.#steps.callgateBurn(key, ...args(now)));
     if (typeof answer === 'string') return { burned: false, refusal: answer };
     const [remainingMs, startedAt, expiresAt] = answer;
     return { burned: true, remainingMs, startedAt, expiresAt };
   }
 
-  async peek(id: string, birth?: Birth): Promise<BurnRefusal | undefined> {
+  async peek(id: string, foreign?: ForeignToken): Promise<BurnRefusal | undefined> {
     const found = await this.#find(id);
-    if (found || !birth) return refusalOf(found?.token, found?.now ?? 0);
-    return refusalOfBirth(birth, await this.#fences.ask(familyOf(id)));
+    if (found || !foreign) return refusalOf(found?.token, found?.now ?? 0);
+    return refusalOfForeign(foreign, await this.#fences.ask(familyOf(id)));
   }
 
   async read(id: string, team?: string): Promise<CallTokenRecord | undefined> {
@@ -271,23 +271,23 @@ export class RedisTokenStore implements TokenStore {
     return [held, renewed.then((answer) => answer === 2 && this.#revocations.tell(sessionId))];
   }
 
-  async #burnForeign(id: string, key: string, birth: Birth, args: (now: number) => (string | number)[]) {
-    assertName(birth.team);
+  async #burnForeign(id: string, key: string, foreign: ForeignToken, args: (now: number) => (string | number)[]) {
+    assertName(foreign.team);
     const family = familyOf(id);
     const answer = await onceIssued(async () => {
       const step = (now: number) =>
-        this.#steps.callgateBirth(
+        this.#steps.callgateBurnForeign(
           key,
           fenceKey(family),
           ...args(now),
-          ...birthArgs(birth),
-          ...this.#fences.memory(family),
+          ...foreignTokenArgs(foreign),
+          ...this.#fences.seen(family),
         );
       const reply = await this.#withClock(key, step);
       return typeof reply === 'string' || reply.length === 3 ? reply : { earlyMs: reply[0] };
     });
     // Never rejects, and nobody has to wait for it.
-    if (typeof answer !== 'string') void this.#lists.add(birth.team, id);
+    if (typeof answer !== 'string') void this.#lists.add(foreign.team, id);
     return answer;
   }
 
@@ -324,10 +324,10 @@ export class RedisTokenStore implements TokenStore {
   }
 }
 
-type Steps = RedisClient & TokenSteps & LeaseSteps & SideSteps & BirthSteps;
+type Steps = RedisClient & TokenSteps & LeaseSteps & SideSteps & ForeignTokenSteps;
 
 /** Steps that touch two keys, on one slot. */
-const TWO_KEYS = new Set(['callgateRefresh', 'callgateBirth']);
+const TWO_KEYS = new Set(['callgateRefresh', 'callgateBurnForeign']);
 
 /** One record that cannot be read is no reason to list none. */
 const passOver = (error: unknown): undefined => {
@@ -347,7 +347,7 @@ function tellerOfKeys(log: StoreLog): (key: string, reason: string) => void {
 const familyOf = (id: string): string => parseTokenId(id)?.family ?? '';
 
 const defineSteps = (client: RedisClient): Steps => {
-  const scripts = { ...TOKEN_SCRIPTS, ...LEASE_SCRIPTS, ...SIDE_SCRIPTS, ...BIRTH_SCRIPTS };
+  const scripts = { ...TOKEN_SCRIPTS, ...LEASE_SCRIPTS, ...SIDE_SCRIPTS, ...FOREIGN_TOKEN_SCRIPTS };
   for (const [name, lua] of Object.entries(scripts)) {
     client.defineCommand(name, { numberOfKeys: TWO_KEYS.has(name) ? 2 : 1, lua });
   }

@@ -28,8 +28,8 @@ export interface CallTokenRecord extends NewCallToken {
   session?: { id: string; startedAt: number; expiresAt: number; endedAt?: number; endReason?: EndReason };
 }
 
-/** What a token minted elsewhere says of itself; it has no record before its burn, which makes one. */
-export interface Birth {
+/** What the token of another issuer says of itself. It has no record until its burn makes one. */
+export interface ForeignToken {
   team: string;
   issuedAt: number;
   expiresAt: number;
@@ -95,12 +95,12 @@ export interface TokenStore {
    * The atomic step from `issued` to `active`. Exactly one session ever wins; asked again for the same session while it
    * is active, the answer is the same yes with what then remains. A token of another endpoint is `token_unknown`.
    *
-   * With `birth`, a token without a record gets one and is active at once. One that was issued before the store's present
-   * life began may have been burned in an earlier one, and is `token_unknown`.
+   * With `foreign`, a token without a record gets one and is active at once. One that was issued before the store's present
+   * generation began may have been burned in an earlier one, and is `token_unknown`.
    */
-  burn(token: { id: string; endpointId: string; sessionId: string; birth?: Birth }): Promise<BurnResult>;
+  burn(token: { id: string; endpointId: string; sessionId: string; foreign?: ForeignToken }): Promise<BurnResult>;
   /** What a burn by a new session would refuse at this moment, without burning. */
-  peek(id: string, birth?: Birth): Promise<BurnRefusal | undefined>;
+  peek(id: string, foreign?: ForeignToken): Promise<BurnRefusal | undefined>;
   /** With a team, the record of that team's token only; another's is denied as fast as one that is not there. */
   read(id: string, team?: string): Promise<CallTokenRecord | undefined>;
   /** Stores how the session ended; false when that session does not hold the token or has already ended. */

@@ -38,7 +38,7 @@ const FINGERPRINT = /^sha-256 ([0-9a-f]{2}(?::[0-9a-f]{2}){31})$/i;
 const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/;
 
 /**
- * Families of tokens minted elsewhere: few, because each is a partition with a fence of its own, and not those of our own
+ * Families of foreign tokens: few, because each is a partition with a fence of its own, and not those of our own
  * tokens, which are random.
  */
 export const FOREIGN_FAMILIES: readonly string[] = Array.from({ length: 16 }, (_, partition) =>

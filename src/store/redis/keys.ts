@@ -16,5 +16,5 @@ export function assertName(name: string): void {
   if (!isName(name)) throw new TypeError('an id has a wrong form');
 }
 
-/** The fence of the partition that a token minted elsewhere belongs to: on the slot of its record. */
+/** The fence of the partition that a foreign token belongs to: on the slot of its record. */
 export const fenceKey = (family: string): string => `callgate:{${family}}:fence`;

@@ -7,8 +7,8 @@ export const REVOKED_CHANNEL = 'callgate:revoked';
  * The steps of a token's record, one script each. A record is one hash under `callgate:{<family>}:<random>`, so that a
  * refresh can change two records of a family in one step. Every script reads TIME at most once and decides by it alone.
  *
- * The fence: `master_replid` changes on promotion, on failover and on restart. An issued record that another life of
- * the shard wrote may be a copy from before its burn, and is refused.
+ * The fence: `master_replid` changes on promotion, on failover and on restart. An issued record with another
+ * one may be a copy from before its burn, and is refused.
  */
 const NOW = `
 local time = redis.call('TIME')
@@ -98,8 +98,8 @@ if #fields == 0 then return false end
 return {now, replid(), fields}`;
 
 /**
- * ARGV: session, reason, retention ms. Answers 1 when that session held the token. The record of a token minted elsewhere
- * is all that says it was used, so no record goes before its token has expired.
+ * ARGV: session, reason, retention ms. Answers 1 when that session held the token. The record of a foreign token is
+ * the only proof that it was used, so no record goes before its token has expired.
  */
 const FINISH = `${NOW}
 local token = redis.call('HMGET', KEYS[1], 'status', 'session', 'expires')

@@ -11,7 +11,7 @@ export interface IssuerRules {
   teams: ReadonlySet<string>;
 }
 
-/** The id of a token minted elsewhere: the same for the same `iss` and `jti`, and in the form of our own. */
+/** The id of a foreign token: the same for the same `iss` and `jti`, and in the form of our own. */
 export function foreignTokenId(iss: string, jti: string): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([iss, jti]))

@@ -52,7 +52,7 @@ const refusal = async (token: string | Promise<string>, now = NOW): Promise<stri
   return error.code;
 };
 
-describe('a token minted elsewhere', () => {
+describe('a foreign token', () => {
   test('says what was signed, under an id of ours', async () => {
     const claims = await verify(await sign({ max_duration_seconds: 30 }), NOW * 1000);
     expect(claims).toEqual({

@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CallgateError } from '../errors.ts';
-import type { Birth, BurnRefusal } from './store.ts';
+import type { BurnRefusal, ForeignToken } from './store.ts';
 
 /** The most that an issuer's clock may run ahead of the store's: the largest leeway there is. */
 const MAX_EARLY_MS = 60_000;
 
-/** A token that was issued, by its issuer's clock, so many milliseconds after the store's present. */
+/** A token whose `iat`, by its issuer's clock, lies so many milliseconds ahead of the store's clock. */
 export interface Early {
   earlyMs: number;
 }
 
 /**
- * Burns a token minted elsewhere, after its `iat` by the store's clock: so no token that was burned before a life of the
- * store began can claim to have been issued after that. Waits for what is left to it, once.
+ * Burns a foreign token once the store's clock has passed its `iat`, and waits for that once: so no token that was burned
+ * before the store's present generation began can claim to have been issued after it.
  */
 export async function onceIssued<T>(burn: () => Promise<T | Early>): Promise<T> {
   const first = await burn();
@@ -24,9 +24,9 @@ export async function onceIssued<T>(burn: () => Promise<T | Early>): Promise<T> 
   return second;
 }
 
-/** What a burn of a token without a record would refuse; `since` is when the store's present life began. */
-export function refusalOfBirth(
-  { issuedAt, expiresAt }: Birth,
+/** Why a burn of a foreign token without a record is refused, if it is; `since` is when the store's generation began. */
+export function refusalOfForeign(
+  { issuedAt, expiresAt }: ForeignToken,
   at: { now: number; since: number },
 ): BurnRefusal | undefined {
   if (issuedAt < at.since) return 'token_unknown';

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { RedisTokenStore } from '../../../src/store/redis-store.ts';
-import type { Birth } from '../../../src/store/store.ts';
-import { foreignTokenId } from '../../../src/tokens/issuers/claims.ts';
-import { newSessionId } from '../../store/store-contract.ts';
-import { CuttingProxy } from '../../support/cutting-proxy.ts';
-import { TestRedis } from '../../support/redis.ts';
+import { RedisTokenStore } from '../../src/store/redis-store.ts';
+import type { ForeignToken } from '../../src/store/store.ts';
+import { foreignTokenId } from '../../src/tokens/issuers/claims.ts';
+import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { TestRedis } from '../support/redis.ts';
+import { newSessionId } from './store-contract.ts';
 
 /**
  * A Redis cannot be told the time. That its clock has fallen back is shown by what it is measured against instead: what the
@@ -15,13 +15,13 @@ const BEHIND_MS = 3000;
 
 let count = 0;
 const newId = () => foreignTokenId('https://platform', `behind ${++count}`);
-const issuedAt = (ms: number): Birth => ({
+const issuedAt = (ms: number): ForeignToken => ({
   team: 'team_demo',
   issuedAt: ms,
   expiresAt: ms + 60_000,
   maxDurationSeconds: 90,
 });
-const issuedIn = (ms: number): Birth => issuedAt(Date.now() + ms);
+const issuedIn = (ms: number): ForeignToken => issuedAt(Date.now() + ms);
 const unknown = { burned: false, refusal: 'token_unknown' };
 
 const startRedis = async (): Promise<TestRedis> => {
@@ -38,11 +38,11 @@ const openStore = async (redis: TestRedis, url = redis.url): Promise<RedisTokenS
   await sleep(50);
   return store;
 };
-const burn = (store: RedisTokenStore, birth: Birth, id = newId()) =>
-  store.burn({ id, endpointId: 'ep_echo', sessionId: newSessionId(), birth });
+const burn = (store: RedisTokenStore, foreign: ForeignToken, id = newId()) =>
+  store.burn({ id, endpointId: 'ep_echo', sessionId: newSessionId(), foreign });
 /** What a store says once it answers. */
-const whenBack = (store: RedisTokenStore, birth: Birth, id = newId()) =>
-  vi.waitUntil(() => store.peek(id, birth).catch(() => undefined), { timeout: 10_000 });
+const whenBack = (store: RedisTokenStore, foreign: ForeignToken, id = newId()) =>
+  vi.waitUntil(() => store.peek(id, foreign).catch(() => undefined), { timeout: 10_000 });
 
 const setFences = (redis: TestRedis, field: 'since' | 'seen', ms: number): Promise<string> =>
   redis.cli(
@@ -83,10 +83,10 @@ describe('a store that lost its last burns and whose clock is behind', () => {
     const stranger = await openStore(redis);
     expect(await burn(stranger, issuedIn(0))).toMatchObject({ burned: true });
     countOn(BEHIND_MS);
-    const [id, born] = [newId(), issuedAt(Date.now() + BEHIND_MS)];
+    const [id, token] = [newId(), issuedAt(Date.now() + BEHIND_MS)];
     proxy.chance = 0;
-    expect(await whenBack(store, born, id)).toBe('token_unknown');
-    expect(await burn(stranger, born, id)).toEqual(unknown);
+    expect(await whenBack(store, token, id)).toBe('token_unknown');
+    expect(await burn(stranger, token, id)).toEqual(unknown);
   });
 
   test('refuses it where no process remembers, by what a promoted replica has seen', async () => {
@@ -96,15 +96,15 @@ describe('a store that lost its last burns and whose clock is behind', () => {
     await master.replicated();
     // Promoted behind the master's back, which still takes the burn: the replica never hears of it.
     await replica.cli('REPLICAOF', 'NO', 'ONE');
-    const [id, born] = [newId(), issuedIn(0)];
-    expect(await burn(store, born, id)).toMatchObject({ burned: true });
+    const [id, token] = [newId(), issuedIn(0)];
+    expect(await burn(store, token, id)).toMatchObject({ burned: true });
     await store.close();
     await master.kill();
 
     const seen = Date.now() + BEHIND_MS;
     await setFences(replica, 'seen', seen);
     const promoted = await openStore(replica);
-    expect(await burn(promoted, born, id)).toEqual(unknown);
+    expect(await burn(promoted, token, id)).toEqual(unknown);
     // Seen every 5 s, by a replica that may lag by 10 s.
     expect(await burn(promoted, issuedAt(seen + 15_000))).toEqual(unknown);
     expect(await promoted.peek(newId(), issuedAt(seen + 16_001))).toBeUndefined();
