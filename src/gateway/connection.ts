@@ -9,7 +9,7 @@ import { MAX_FRAME_BYTES, maxAnswerBytes } from '../protocol/limits.ts';
 import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
 import type { Session, SessionClient, SessionGrant } from '../session/session.ts';
 import { deadline } from '../shared/deadline.ts';
-import type { Asker, AuditEvent } from '../telemetry/audit.ts';
+import type { AuditEvent, RequestContext } from '../telemetry/audit.ts';
 import type { CallTokenClaims } from '../tokens/claims.ts';
 import { badMessage, parseClientMessage } from './codec.ts';
 import { MessageRate } from './message-rate.ts';
@@ -20,8 +20,8 @@ export interface Client {
   origin: string | undefined;
   /** What the WebSocket is spoken over. */
   stream: Socket;
-  /** Whom this socket's events are about. */
-  asker: Asker;
+  /** What every log line and audit event of this socket names. */
+  context: RequestContext;
 }
 
 /** Shared by all connections. */
@@ -30,7 +30,7 @@ export interface ConnectionDeps {
   log: Logger;
   admit(start: StartMessage, origin: string | undefined, watch: AdmissionWatch): Promise<SessionGrant | undefined>;
   /** Makes the session of a grant and begins it. */
-  createSession(grant: SessionGrant, client: SessionClient, asker: Asker): Session;
+  createSession(grant: SessionGrant, client: SessionClient, context: RequestContext): Session;
   /** Counts a failed presentation of this address in; false once it has had too many. */
   recordFailure(peer: PeerAddress): Promise<boolean>;
   /** Called once for each, when its token is verified or it is closed, whichever is first: it is no stranger then. */
@@ -237,7 +237,7 @@ export class Connection implements SessionClient {
         },
       });
       if (!grant) return;
-      this.#session = this.#deps.createSession(grant, this, this.#client.asker);
+      this.#session = this.#deps.createSession(grant, this, this.#client.context);
       if (this.#isClosed()) return this.#session.lost(this);
       this.#phase = 'started';
       for (const waiting of this.#waiting.splice(0)) this.#session.receive(waiting);
@@ -258,7 +258,7 @@ export class Connection implements SessionClient {
   #tellRefused({ code }: CallgateError): void {
     if (this.#told) return;
     this.#told = true;
-    this.#deps.onRefused(code as CallErrorCode, { ...this.#client.asker, ...this.#presented });
+    this.#deps.onRefused(code as CallErrorCode, { ...this.#client.context, ...this.#presented });
   }
 
   #closed(): void {
@@ -301,6 +301,6 @@ export class Connection implements SessionClient {
 
   /** Made when there is something to log, which there seldom is. */
   get #log(): Logger {
-    return this.#deps.log.child(this.#client.asker);
+    return this.#deps.log.child(this.#client.context);
   }
 }

@@ -138,8 +138,8 @@ export class Gateway {
     const { admission, http } = this.#deps.config;
     const peer = peerAddress(request, http.trusted_proxies);
     const counted = this.#deps.connections.admitSocket(request.socket, peer);
-    const asker = { request_id: newRequestId(), peer: peer.address };
-    const client = { peer, origin: request.headers.origin, stream: request.socket, asker };
+    const context = { request_id: newRequestId(), peer: peer.address };
+    const client = { peer, origin: request.headers.origin, stream: request.socket, context };
     const connection = new Connection(ws, client, this.#connectionDeps);
     this.#connections.add(connection);
     ws.once('close', () => {

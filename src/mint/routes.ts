@@ -9,7 +9,7 @@ import { toCallgateError } from '../http/problems.ts';
 import { REFUSALS, Refusals } from '../http/refusals.ts';
 import { operation } from '../reference/operations.ts';
 import { authenticate } from './api-keys.ts';
-import { asked, asker } from './audit.ts';
+import { refusedRequest, requestContext } from './audit.ts';
 import { list, type MintDeps, mint, read, refresh, revoke } from './call-tokens.ts';
 import type { KeyedRequest } from './idempotency.ts';
 import { limitMints } from './rate-limit.ts';
@@ -78,7 +78,7 @@ export const refusePage = ({ headers, url }: FastifyRequest): CallgateError | un
 export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps) => {
   const keyOf = (request: FastifyRequest) => request.getDecorator<ApiKey>(API_KEY);
   const peerOf = ({ raw }: FastifyRequest) => peerAddress(raw, deps.config.http.trusted_proxies);
-  const who = (request: FastifyRequest) => asker(request, peerOf(request), keyOf(request));
+  const contextOf = (request: FastifyRequest) => requestContext(request, peerOf(request), keyOf(request));
   const refusals = new Refusals(deps.config.admission);
   const requireScope = (scope: Scope) => async (request: FastifyRequest) => {
     if (!keyOf(request).scopes.has(scope)) throw new CallgateError('scope_missing');
@@ -117,7 +117,7 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
       reply.header('connection', 'close');
       throw new CallgateError('rate_limited', { retryAfter: 60 });
     }
-    deps.audit({ event: 'refusal', ...who(request), ...asked(request), code: told.code });
+    deps.audit({ event: 'refusal', ...contextOf(request), ...refusedRequest(request), code: told.code });
     throw told;
   });
 
@@ -135,7 +135,7 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
     async (request, reply) => {
       const ws_url = deps.wsUrl(request.raw);
       const minted = await mint(deps, keyOf(request).team, request.body, keyed(request, MINT_PATH));
-      deps.audit({ event: 'mint', ...who(request), endpoint_id: minted.endpoint_id, token_id: minted.id });
+      deps.audit({ event: 'mint', ...contextOf(request), endpoint_id: minted.endpoint_id, token_id: minted.id });
       return reply.code(201).send({ ...minted, ws_url });
     },
   );
@@ -187,7 +187,7 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
     },
     async (request, reply) => {
       await revoke(deps, request.params.id, keyOf(request).team);
-      deps.audit({ event: 'revoke', ...who(request), token_id: request.params.id });
+      deps.audit({ event: 'revoke', ...contextOf(request), token_id: request.params.id });
       return reply.code(204).send(null);
     },
   );
@@ -215,7 +215,7 @@ export const mintRoutes: FastifyPluginAsyncTypebox<MintDeps> = async (app, deps)
       const path = `${MINT_PATH}/${id}/refresh`;
       const minted = await refresh(deps, keyOf(request).team, { ...request.body, id }, keyed(request, path));
       const { endpoint_id, id: token_id } = minted;
-      deps.audit({ event: 'refresh', ...who(request), endpoint_id, token_id, replaces: id });
+      deps.audit({ event: 'refresh', ...contextOf(request), endpoint_id, token_id, replaces: id });
       return reply.code(201).send({ ...minted, ws_url });
     },
   );

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
-import type { Asker, Audit } from '../telemetry/audit.ts';
+import type { Audit, RequestContext } from '../telemetry/audit.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { SessionTrace } from '../telemetry/trace.ts';
 import type { TraceFile } from '../telemetry/trace-file.ts';
@@ -32,9 +32,9 @@ export function sessionMaker({ settings, registry, metrics, audit, trace, ...par
     },
     onLive: (_: Session, ms: number) => metrics.live(ms),
   };
-  return (grant: SessionGrant, client: SessionClient, asker: Asker): Session => {
+  return (grant: SessionGrant, client: SessionClient, context: RequestContext): Session => {
     const { tokenId: token_id, endpointId: endpoint_id, sessionId: session_id } = grant.lease;
-    const about = { team: grant.call.endpoint.team, endpoint_id, token_id, session_id, ...asker };
+    const about = { team: grant.call.endpoint.team, endpoint_id, token_id, session_id, ...context };
     const session = new Session(grant, {
       ...deps,
       // By the store's clock, as everything that is kept of a burn.

@@ -21,7 +21,7 @@ export interface AuditEvent {
   session_id?: string | undefined;
   /** Of the HTTP request, or of the one that opened the WebSocket. */
   request_id?: string | undefined;
-  /** Address of whoever asked. */
+  /** Address of the client. */
   peer?: string | undefined;
   /** Method and route of what was refused. */
   call?: string | undefined;
@@ -31,8 +31,8 @@ export interface AuditEvent {
   code?: HttpErrorCode | CallErrorCode | undefined;
 }
 
-/** Who presents a token: the request that opened the socket, and where it came from. */
-export interface Asker {
+/** Where the presentation of a token comes from: the request that opened the socket, and its address. */
+export interface RequestContext {
   request_id: string;
   peer: string;
 }

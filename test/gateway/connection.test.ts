@@ -30,7 +30,7 @@ it.each([
     peer: { key: '127.0.0.1', loopback: true, address: '127.0.0.1' },
     origin: undefined,
     stream: new PassThrough(),
-    asker: { request_id: 'req_a' },
+    context: { request_id: 'req_a' },
   };
   const connection = new Connection(ws as unknown as WebSocket, client as never, deps);
   connection.start(START);
