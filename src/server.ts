@@ -17,8 +17,8 @@ import { type RedisSource, readRedisAccess } from './redis/access.ts';
 import { checkEntry } from './redis/entry.ts';
 import { Finisher } from './session/finisher.ts';
 import { sessionMaker } from './session/maker.ts';
-import { Pace } from './session/pace.ts';
 import { SessionRegistry } from './session/registry.ts';
+import { TaskQueue } from './session/task-queue.ts';
 import { MemoryTokenStore } from './store/memory-store.ts';
 import { RedisTokenStore } from './store/redis-store.ts';
 import type { TokenStore } from './store/store.ts';
@@ -131,9 +131,9 @@ async function assemble(
     log,
   });
   owned.defer(() => closeApi(app));
-  const pace = new Pace();
+  const tasks = new TaskQueue();
   const registry = new SessionRegistry({
-    pace,
+    tasks,
     store,
     log,
     renewEveryMs: config.session.lease_renew_ms,
@@ -165,7 +165,7 @@ async function assemble(
       ),
   });
   const createSession = sessionMaker({
-    pace,
+    tasks,
     settings: config.session,
     finish: (end) => finisher.finish(end),
     media,

@@ -7,7 +7,7 @@ import type { TraceFile } from '../telemetry/trace-file.ts';
 import type { SessionRegistry } from './registry.ts';
 import { Session, type SessionClient, type SessionDeps, type SessionGrant } from './session.ts';
 
-export interface MakerDeps extends Pick<SessionDeps, 'media' | 'store' | 'finish' | 'pace'> {
+export interface MakerDeps extends Pick<SessionDeps, 'media' | 'store' | 'finish' | 'tasks'> {
   settings: Config['session'];
   log: Logger;
   registry: SessionRegistry;

@@ -3,8 +3,8 @@ import type { Endpoint } from '../directory/directory.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import { Trouble } from '../shared/trouble.ts';
 import type { TokenStore } from '../store/store.ts';
-import type { Pace } from './pace.ts';
 import type { Session } from './session.ts';
+import type { TaskQueue } from './task-queue.ts';
 
 export interface RegistryOptions {
   store: Pick<TokenStore, 'renew' | 'releasePlace' | 'onRevoked'>;
@@ -12,7 +12,7 @@ export interface RegistryOptions {
   renewEveryMs: number;
   /** Whether the flow behind the endpoint ends its sessions now. */
   isClosed(endpoint: Endpoint): boolean;
-  pace: Pace;
+  tasks: TaskQueue;
 }
 
 /** How many sessions that were revoked before they were added are remembered, here or wherever they are. */
@@ -29,13 +29,13 @@ export class SessionRegistry {
   readonly #timer: NodeJS.Timeout;
   readonly #unlisten: () => void;
   readonly #isClosed: RegistryOptions['isClosed'];
-  readonly #pace: Pace;
+  readonly #tasks: TaskQueue;
   readonly #empty = Promise.withResolvers<void>();
   #closing: EndReason | undefined;
 
-  constructor({ store, log, renewEveryMs, isClosed, pace }: RegistryOptions) {
+  constructor({ store, log, renewEveryMs, isClosed, tasks }: RegistryOptions) {
     this.#isClosed = isClosed;
-    this.#pace = pace;
+    this.#tasks = tasks;
     this.#store = store;
     this.#unrenewed = new Trouble(log, 'leases are renewed again');
     this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
@@ -79,7 +79,7 @@ export class SessionRegistry {
     for (const session of this.#sessions.values()) session.endInTurn(this.#closing);
     await this.#empty.promise;
     // A session that was tired of waiting may be gone before its end is on its way to the store.
-    await this.#pace.idle();
+    await this.#tasks.idle();
   }
 
   /** Announcements reach every process; that of a session whose burn is still on its way must not be lost. */

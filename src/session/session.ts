@@ -8,7 +8,7 @@ import { deadline } from '../shared/deadline.ts';
 import type { Lease, TokenStore } from '../store/store.ts';
 import type { SessionTrace } from '../telemetry/trace.ts';
 import { type Deadlines, type Effect, type Event, initial, type State, step, type TimerName } from './machine.ts';
-import type { Pace } from './pace.ts';
+import type { TaskQueue } from './task-queue.ts';
 
 /** Whom a session talks to, wherever its socket is; both are no-ops once it is gone. */
 export interface SessionClient {
@@ -40,7 +40,7 @@ export interface SessionDeps {
   onEnded(session: Session, reason: EndReason): void;
   onLive(session: Session, sinceStartMs: number): void;
   /** Shared by all sessions. */
-  pace: Pace;
+  tasks: TaskQueue;
   /** Where sessions are recorded. */
   trace?: SessionTrace | undefined;
 }
@@ -134,7 +134,7 @@ export class Session {
   endInTurn(reason: EndReason): void {
     if (this.over || this.#due !== undefined) return;
     this.#due = reason;
-    this.#deps.pace.run(() => this.end(reason));
+    this.#deps.tasks.run(() => this.end(reason));
   }
 
   /** Events that arrive while effects run wait their turn, so that effects are carried out in order. */
@@ -182,7 +182,7 @@ export class Session {
         return this.#stopTimer(effect.timer);
       case 'settle':
         this.#deps.trace?.ended(effect.reason, performance.now() - this.#startedAt);
-        return this.#deps.pace.run(() => this.#settle(effect.reason));
+        return this.#deps.tasks.run(() => this.#settle(effect.reason));
       case 'close_client':
         return this.#client?.close(effect.code);
       case 'done':

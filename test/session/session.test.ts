@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Endpoint } from '../../src/directory/directory.ts';
 import type { CallListener, MediaCall } from '../../src/media/media.ts';
 import type { ServerMessage } from '../../src/protocol/messages.ts';
-import { Pace } from '../../src/session/pace.ts';
 import { Session } from '../../src/session/session.ts';
+import { TaskQueue } from '../../src/session/task-queue.ts';
 
 const endpoint: Endpoint = {
   id: 'ep_a',
@@ -20,7 +20,7 @@ const endpoint: Endpoint = {
 };
 
 /** A session on a media side that opens a call, or none. */
-function makeSession(pace = new Pace()) {
+function makeSession(tasks = new TaskQueue()) {
   const told: (ServerMessage | number)[] = [];
   const ended = Promise.withResolvers<string>();
   const opening = Promise.withResolvers<MediaCall>();
@@ -48,7 +48,7 @@ function makeSession(pace = new Pace()) {
       finish: async () => {},
       deadlines: { answer: 1000, connect: 1000, reoffer: 1000, unreachable: 1000, settle: 1000 },
       log: pino({ level: 'silent' }),
-      pace,
+      tasks,
       onLive: () => {},
       onEnded: (_, reason) => ended.resolve(reason),
     },
@@ -68,10 +68,10 @@ it('a session that ends before it begins gives back the place that was held for 
 
 describe('a session that is to end among many keeps its reason', () => {
   /** Others come first, so that its own turn is a later one. */
-  const busy = (): Pace => {
-    const pace = new Pace();
-    for (let task = 0; task < 100; task += 1) pace.run(() => {});
-    return pace;
+  const busy = (): TaskQueue => {
+    const tasks = new TaskQueue();
+    for (let task = 0; task < 100; task += 1) tasks.run(() => {});
+    return tasks;
   };
 
   it('when its worker is lost before its turn', async () => {

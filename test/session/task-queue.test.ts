@@ -1,13 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { Pace } from '../../src/session/pace.ts';
+import { TaskQueue } from '../../src/session/task-queue.ts';
 
-it('runs a few tasks at once, and thousands in their order without keeping the event loop', async () => {
-  const pace = new Pace();
+it('runs a few tasks at once, and thousands in order without blocking the event loop', async () => {
+  const tasks = new TaskQueue();
   const done: number[] = [];
-  pace.run(() => done.push(-1));
+  tasks.run(() => done.push(-1));
   expect(done).toEqual([-1]);
-  for (let task = 0; task < 5000; task++) pace.run(() => done.push(task));
+  for (let task = 0; task < 5000; task++) tasks.run(() => done.push(task));
   const turns: number[] = [];
   while (done.length < 5001) {
     turns.push(done.length);
@@ -18,14 +18,14 @@ it('runs a few tasks at once, and thousands in their order without keeping the e
   for (const [index, count] of turns.entries()) expect(count - (turns[index - 1] ?? 0)).toBeLessThanOrEqual(25);
 });
 
-it('runs a task that another one asks for after those that wait', async () => {
-  const pace = new Pace();
+it('runs a task that was added by another one after those that wait', async () => {
+  const tasks = new TaskQueue();
   const done: string[] = [];
-  pace.run(() => {
-    pace.run(() => done.push('asked'));
+  tasks.run(() => {
+    tasks.run(() => done.push('added'));
     done.push('first');
   });
-  pace.run(() => done.push('second'));
+  tasks.run(() => done.push('second'));
   await nextTurn();
-  expect(done).toEqual(['first', 'asked', 'second']);
+  expect(done).toEqual(['first', 'added', 'second']);
 });

@@ -4,10 +4,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 const PER_TURN = 25;
 
 /**
- * Runs tasks in their order and at once, unless there are many: the rest waits for later turns of the event loop, so that
- * thousands of sessions that end together keep nobody else waiting.
+ * Runs tasks in order: the first ones at once, the rest in later turns of the event loop, a bounded number in each. So
+ * thousands of sessions that end together do not block everything else.
  */
-export class Pace {
+export class TaskQueue {
   readonly #waiting: (() => void)[] = [];
   #left = PER_TURN;
   #turning = false;
@@ -15,11 +15,11 @@ export class Pace {
 
   run(task: () => void): void {
     this.#waiting.push(task);
-    // What a task asks for is done after it.
+    // A task that adds another one finishes first.
     if (!this.#running) this.#go();
   }
 
-  /** Resolves when nothing waits. */
+  /** Resolves when no task waits. */
   async idle(): Promise<void> {
     while (this.#waiting.length > 0) await nextTurn();
   }
