@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 /** These put the rooms together and may import any; errors has a rule of its own. */
@@ -16,43 +16,70 @@ const allowed = new Map(
   ].map(([, room = '', list = '']) => [room, [...list.matchAll(/`([\w.]+)\/?`/g)].map(([, name = '']) => name)]),
 );
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'callgate-layout-'));
-  cpSync(join(ROOT, 'biome.json'), join(folder, 'biome.json'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
 const fileOf = (room: string) => (room.endsWith('.ts') ? `src/${room}` : `src/${room}/tried.ts`);
+const folders = rooms.filter((room) => !room.endsWith('.ts'));
+/** The imports of other rooms that a file in `room` could have. */
+const othersOf = (room: string) =>
+  [...rooms, ...ABOVE]
+    .filter((other) => other !== room)
+    .map((other) => ({ other, specifier: `../${other.endsWith('.ts') ? other : `${other}/any.ts`}` }));
+/** A file in a folder of the room climbs one step more, and may import its own room. */
+const deeper = (specifier: string) => `../${specifier}`;
+const nestedIn = (room: string) => {
+  const folder = readdirSync(join(ROOT, 'src', room), { withFileTypes: true }).find((entry) => entry.isDirectory());
+  return folder && `src/${room}/${folder.name}/tried.ts`;
+};
+const PURE = ['src/protocol/tried.ts', 'src/sdp/tried.ts', 'src/tokens/claims.ts', 'src/session/machine.ts'];
+const IO = ['node:fs', 'ioredis', 'pino', 'jose', 'ws', 'mediasoup'];
+const errorsImports = folders.map((room) => `./${room}/any.ts`);
 
-/** Writes a file that imports these, lints it alone, and returns which were refused. */
-const refused = (file: string, specifiers: string[]): string[] => {
-  const path = join(folder, file);
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, specifiers.map((specifier) => `import '${specifier}';\n`).join(''));
+/** Every import that is tried, by the file that it is tried in. */
+const tried = new Map<string, string[]>();
+const tries = (file: string, specifiers: string[]) => tried.set(file, [...(tried.get(file) ?? []), ...specifiers]);
+for (const room of folders) {
+  const specifiers = othersOf(room).map(({ specifier }) => specifier);
+  tries(fileOf(room), [...specifiers, 'mediasoup', 'ws']);
+  const nested = nestedIn(room);
+  if (nested) tries(nested, ['../own.ts', ...specifiers.map(deeper)]);
+}
+tries('src/errors.ts', errorsImports);
+for (const file of PURE)
+  tries(
+    file,
+    IO.filter((name) => !tried.get(file)?.includes(name)),
+  );
+
+/** Lints files that have these imports, and returns the report in GitHub's form. */
+const lint = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'callgate-layout-'));
   const biome = join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
-  const args = [
-    biome,
-    'lint',
+  const flags = [
     '--vcs-enabled=false',
     '--only=style/noRestrictedImports',
     '--max-diagnostics=none',
     '--reporter=github',
-    file,
   ];
-  let report = '';
   try {
-    report = execFileSync(process.execPath, args, {
-      cwd: folder,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-  } catch (error) {
-    report = (error as { stdout: string }).stdout;
+    cpSync(join(ROOT, 'biome.json'), join(folder, 'biome.json'));
+    for (const [file, specifiers] of tried) {
+      mkdirSync(dirname(join(folder, file)), { recursive: true });
+      writeFileSync(join(folder, file), specifiers.map((specifier) => `import '${specifier}';\n`).join(''));
+    }
+    return spawnSync(process.execPath, [biome, 'lint', ...flags, 'src'], { cwd: folder, encoding: 'utf8' }).stdout;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
-  rmSync(path);
-  const lines = [...report.matchAll(/[, ]line=(\d+)/g)].map(([, line]) => Number(line));
-  return specifiers.filter((_, index) => lines.includes(index + 1));
+};
+
+let refusals: Set<string>;
+beforeAll(() => {
+  const found = [...lint().matchAll(/(src\/[^,]+),line=(\d+)/g)];
+  refusals = new Set(found.map(([, file = '', line]) => `${file} ${tried.get(file)?.[Number(line) - 1]}`));
+});
+/** Which of these imports of a file were refused. */
+const refused = (file: string, specifiers: string[]): string[] => {
+  expect(tried.get(file)).toEqual(expect.arrayContaining(specifiers));
+  return specifiers.filter((specifier) => refusals.has(`${file} ${specifier}`));
 };
 
 it('docs/architecture.md lists every room', () => {
@@ -60,36 +87,28 @@ it('docs/architecture.md lists every room', () => {
 });
 
 describe('the lint rules let a room import what it may, and nothing else', () => {
-  it.each(rooms.filter((room) => !room.endsWith('.ts')))('%s', (room) => {
-    const others = [...rooms, ...ABOVE].filter((other) => other !== room);
-    const specifier = (other: string) => `../${other.endsWith('.ts') ? other : `${other}/any.ts`}`;
-    const forbidden = others.filter((other) => !allowed.get(room)!.includes(other));
-    expect(refused(fileOf(room), others.map(specifier))).toEqual(forbidden.map(specifier));
-    // A file in a folder of the room climbs one step more, and may import its own room.
-    const deeper = others.map((other) => `../${specifier(other)}`);
-    const nested = readdirSync(join(ROOT, 'src', room), { withFileTypes: true }).find((entry) => entry.isDirectory());
-    if (!nested) return;
-    const found = refused(`src/${room}/${nested.name}/tried.ts`, ['../own.ts', ...deeper]);
-    expect(found).toEqual(forbidden.map((other) => `../${specifier(other)}`));
+  it.each(folders)('%s', (room) => {
+    const others = othersOf(room);
+    const specifiers = others.map(({ specifier }) => specifier);
+    const forbidden = others.filter(({ other }) => !allowed.get(room)!.includes(other)).map((each) => each.specifier);
+    expect(refused(fileOf(room), specifiers)).toEqual(forbidden);
+    const nested = nestedIn(room);
+    if (nested) expect(refused(nested, ['../own.ts', ...specifiers.map(deeper)])).toEqual(forbidden.map(deeper));
   });
 
   it('errors', () => {
-    const others = rooms.filter((room) => room !== 'errors.ts').map((room) => `./${room}/any.ts`);
-    expect(refused('src/errors.ts', others)).toEqual(others.filter((other) => other !== './protocol/any.ts'));
+    expect(refused('src/errors.ts', errorsImports)).toEqual(
+      errorsImports.filter((specifier) => specifier !== './protocol/any.ts'),
+    );
   });
 
   it('mediasoup runs in media alone, and WebSockets are in gateway and load alone', () => {
-    const takers = (name: string) =>
-      rooms.filter((room) => !room.endsWith('.ts') && refused(fileOf(room), [name]).length === 0);
+    const takers = (name: string) => folders.filter((room) => refused(fileOf(room), [name]).length === 0);
     expect(takers('mediasoup')).toEqual(['media']);
     expect(takers('ws')).toEqual(['gateway', 'load']);
   });
 
-  it.each(['src/protocol/tried.ts', 'src/sdp/tried.ts', 'src/tokens/claims.ts', 'src/session/machine.ts'])(
-    '%s does no I/O',
-    (file) => {
-      const modules = ['node:fs', 'ioredis', 'pino', 'jose', 'ws', 'mediasoup'];
-      expect(refused(file, modules)).toEqual(modules);
-    },
-  );
+  it.each(PURE)('%s does no I/O', (file) => {
+    expect(refused(file, IO)).toEqual(IO);
+  });
 });
