@@ -14,7 +14,7 @@ afterAll(() => server?.stop());
 describe('a caller without a DOM', { timeout: 60_000 }, () => {
   it('hears and sees itself come back, and hangs up', async () => {
     const { id, ws_url, endpoint_id, token } = await server.mint('ep_echo');
-    const phone = fileURLToPath(new URL('phone.ts', import.meta.url));
+    const phone = fileURLToPath(new URL('../support/phone.ts', import.meta.url));
     const { stdout } = await promisify(execFile)(process.execPath, [phone, ws_url, endpoint_id, token], {
       timeout: 50_000,
     });

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KEY, startApi, type TestApi } from '../support/api.ts';
+import { codeBlocks, ROOT } from '../support/code-blocks.ts';
 import { TestRedis } from '../support/redis.ts';
 import { TestServer } from '../support/server.ts';
-import { codeBlocks, ROOT } from './code-blocks.ts';
 
 const run = promisify(execFile);
 const CLI = `exec '${process.execPath}' '${ROOT}src/cli.ts'`;

@@ -57,7 +57,7 @@ describe.each(stores)('a refresh whose key could not be stored, in $name', ({ op
 });
 
 it('a refresh whose process is killed before its key is stored is answered by another one', async () => {
-  const child = fork(new URL('dying-api.ts', import.meta.url), [redis.url]);
+  const child = fork(new URL('../support/dying-api.ts', import.meta.url), [redis.url]);
   const [exited, listening] = [once(child, 'exit'), once(child, 'message')];
   const store = new RedisTokenStore(redis.url, { log: { warn: () => undefined } });
   onTestFinished(() => store.close());

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { Finisher } from '../../src/session/finisher.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
-import { newSessionId, newToken } from '../store/store-contract.ts';
 import { TestRedis } from '../support/redis.ts';
+import { newSessionId, newToken } from '../support/store-contract.ts';
 
 const silent = { warn: () => undefined };
 

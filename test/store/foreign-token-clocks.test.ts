@@ -5,7 +5,7 @@ import type { ForeignToken } from '../../src/store/store.ts';
 import { foreignTokenId } from '../../src/tokens/issuers/claims.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { TestRedis } from '../support/redis.ts';
-import { newSessionId } from './store-contract.ts';
+import { newSessionId } from '../support/store-contract.ts';
 
 /**
  * A Redis cannot be told the time. That its clock has fallen back is shown by what it is measured against instead: what the

@@ -5,7 +5,7 @@ import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { ForeignToken, TokenStore } from '../../src/store/store.ts';
 import { foreignTokenId } from '../../src/tokens/issuers/claims.ts';
 import { TestRedis } from '../support/redis.ts';
-import { newSessionId } from './store-contract.ts';
+import { newSessionId } from '../support/store-contract.ts';
 
 const endpointId = 'ep_echo';
 let count = 0;

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
+import { describeLifecycle } from '../support/lifecycle-contract.ts';
 import { TestRedis } from '../support/redis.ts';
-import { describeLifecycle } from './lifecycle-contract.ts';
-import { newSessionId, newToken } from './store-contract.ts';
+import { newSessionId, newToken } from '../support/store-contract.ts';
 
 const DAY_MS = 86_400_000;
 const silent = { warn: () => undefined };

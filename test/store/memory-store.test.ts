@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
-import { describeTokenStore, newToken, TEST_LEASE_MS } from './store-contract.ts';
+import { describeTokenStore, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
 describeTokenStore('memory', () => new MemoryTokenStore({ leaseMs: TEST_LEASE_MS }));
 

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { Finisher } from '../../src/session/finisher.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
+import { describeLifecycle } from '../support/lifecycle-contract.ts';
 import { startCluster, TestRedis } from '../support/redis.ts';
-import { describeLifecycle } from './lifecycle-contract.ts';
-import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from './store-contract.ts';
+import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
 const silent = { warn: () => undefined };
 const startRedis = async (): Promise<TestRedis> => {

@@ -7,7 +7,7 @@ import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { freePort } from '../support/ports.ts';
 import { TestRedis } from '../support/redis.ts';
-import { newSessionId, newToken } from './store-contract.ts';
+import { newSessionId, newToken } from '../support/store-contract.ts';
 
 const silent = { warn: () => undefined };
 

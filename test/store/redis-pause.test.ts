@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { TestRedis } from '../support/redis.ts';
-import { newSessionId, newToken } from './store-contract.ts';
+import { newSessionId, newToken } from '../support/store-contract.ts';
 
 /** Longer than a call may take and than a connection may be silent. */
 const PAUSE_MS = 2500;

@@ -8,7 +8,7 @@ import type { NewCallToken } from '../../src/store/store.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import type { Presented } from '../support/presenter.ts';
 import { TestRedis } from '../support/redis.ts';
-import { newSessionId, newToken } from './store-contract.ts';
+import { newSessionId, newToken } from '../support/store-contract.ts';
 
 const silent = { warn: () => undefined };
 let redis: TestRedis;

@@ -4,7 +4,7 @@ import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { Lease } from '../../src/store/store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { TestRedis } from '../support/redis.ts';
-import { newSessionId, newToken } from './store-contract.ts';
+import { newSessionId, newToken } from '../support/store-contract.ts';
 
 const LEASES = 300;
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { TestRedis } from '../support/redis.ts';
-import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from './store-contract.ts';
+import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;

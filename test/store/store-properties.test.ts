@@ -7,7 +7,7 @@ import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { TokenStore } from '../../src/store/store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { TestRedis } from '../support/redis.ts';
-import { newToken } from './store-contract.ts';
+import { newToken } from '../support/store-contract.ts';
 
 const silent = { warn: () => undefined };
 let redis: TestRedis;

@@ -6,9 +6,9 @@ import type { Arrival } from '../../../src/load/plan.ts';
 import { seededRandom } from '../../../src/load/random.ts';
 import { readSessions } from '../../../src/load/trace/read.ts';
 import type { TraceLine } from '../../../src/telemetry/trace-format.ts';
+import { criticalDistance, distance } from '../../support/kolmogorov-smirnov.ts';
 import { at, report } from '../../support/load-cli.ts';
 import { TestServer } from '../../support/server.ts';
-import { criticalDistance, distance } from './kolmogorov-smirnov.ts';
 
 const SESSIONS = 500;
 const SPEED = 10;

@@ -1,5 +1,5 @@
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
-import { startApi } from '../support/api.ts';
+import { startApi } from './api.ts';
 
 /** The API over a Redis, in a process that is killed before it can store what an idempotency key was used for. */
 const store = new RedisTokenStore(process.argv[2]!, { log: { warn: () => undefined } });
