@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { joinWrites } from '../shared/join-writes.ts';
 import type { RedisAccess, RedisSource } from './access.ts';
+import './stream-errors.ts';
 import { type HostPort, parseRedisUrl, type RedisTarget } from './url.ts';
 
 export type RedisClient = Redis | Cluster;
@@ -52,7 +53,9 @@ export function createRedis(source: RedisSource, log: StoreLog): RedisClient {
       : withJoinedWrites(comeBack(new Redis(singleOf(target, entry, access.sentinel))));
   // Told once an outage, not once a reconnect. Only a code is told: some servers repeat their input in an error.
   let told = false;
-  client.on('error', (error: Error) => {
+  client.on('error', (error: Error & { command?: { name: string } }) => {
+    // ioredis would go on in database 0, where the other processes are not.
+    if (error.command?.name === 'select') client.disconnect(true);
     if (!told) log.warn({ reason: reasonOf(error) }, 'the token store cannot be reached');
     told = true;
   });
@@ -168,6 +171,15 @@ function clusterOf(nodes: HostPort[], entry: Entry): Cluster {
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown';
   if ('code' in error && typeof error.code === 'string') return error.code;
-  if (error.message === 'Connection is closed.') return 'connection closed';
-  return /^[A-Z]{3,} /.exec(error.message)?.[0].trim() ?? error.name;
+  const words = wordsOf(error);
+  if (/^Connection is closed\.$/m.test(words)) return 'connection closed';
+  return /^(?:ERR (?:DB|No such|This|unknown command)[^,'`\n]*|[A-Z]{3,}(?= ))/m.exec(words)?.[0].trim() ?? error.name;
+}
+
+/** All that an error says, a line each: what a Sentinel or a node of a Cluster said is wrapped by ioredis. */
+export function wordsOf(error: Error & { code?: unknown; lastNodeError?: Error }): string {
+  const { code, message, lastNodeError } = error;
+  return [code, message.replace(/^All sentinels .* Last error: /, ''), lastNodeError?.message]
+    .filter(Boolean)
+    .join('\n');
 }

@@ -1,13 +1,27 @@
+import { Cluster } from 'ioredis';
 import type { RedisSource } from './access.ts';
-import { createRedis } from './connection.ts';
+import { createRedis, type RedisClient, wordsOf } from './connection.ts';
 
 /** Who has not answered by then is waited for later. */
 const WITHIN_MS = 2000;
 
-const REFUSAL = /(WRONGPASS|NOAUTH|NOPERM)\b[^\n,]*/;
+/** What no waiting mends, as the server or TLS says it, and what that means. */
+const REFUSALS: readonly [pattern: RegExp, meaning: string][] = [
+  [/(?:WRONGPASS|NOAUTH|NOPERM)\b[^\n,]*/, 'does not let us in; check user and password'],
+  [/ERR (?:DB index is|invalid DB index|SELECT is not)[^\n,]*/, 'has no such database; check the number at the end'],
+  [/ERR This instance has cluster support disabled/, 'is no Cluster; use redis:// or redis+sentinel://'],
+  [/ERR No such master with that name/, 'are Sentinels of no such group; check the name after them'],
+  [/ERR unknown command .?sentinel\b/i, 'is no Sentinel; use redis:// or redis+cluster://'],
+  [/ERR unknown command .?cluster\b/i, 'is no Cluster; use redis:// or redis+sentinel://'],
+  [
+    /\b(?:\w*SELF_SIGNED_CERT\w*|UNABLE_TO_(?:GET|VERIFY)_\w+|CERT_\w+|ERR_TLS_CERT\w+|ERR_SSL_\w+)\b/,
+    'does not agree with us on TLS; check redis.tls, and whether it speaks TLS at all',
+  ],
+];
 
 /**
- * Knocks once, so that a start with a wrong user or password is told as such. A Redis that is away is none of its business.
+ * Knocks once, so that settings with which nobody ever gets in are told at the start. A Redis that is away is none of its
+ * business.
  * @throws Error with what the Redis, or a Sentinel, says
  */
 export async function checkEntry(redis: RedisSource): Promise<void> {
@@ -15,14 +29,34 @@ export async function checkEntry(redis: RedisSource): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
       setTimeout(resolve, WITHIN_MS).unref();
-      client.once('ready', resolve);
-      client.on('error', (error: Error & { lastNodeError?: Error }) => {
-        const [refusal] = REFUSAL.exec(`${error.message} ${error.lastNodeError?.message ?? ''}`) ?? [];
+      client.once('ready', () => void checkKind(client).then(resolve, reject));
+      client.on('error', (error: Error) => {
+        const refusal = refusalOf(wordsOf(error));
         if (refusal === undefined) resolve();
-        else reject(new Error(`the Redis of REDIS_URL does not let us in; check user and password: ${refusal.trim()}`));
+        else reject(refusal);
       });
     });
   } finally {
     client.disconnect();
   }
 }
+
+function refusalOf(words: string): Error | undefined {
+  for (const [pattern, meaning] of REFUSALS) {
+    const [said] = pattern.exec(words) ?? [];
+    if (said !== undefined) return refusal(`${meaning}: ${said.trim()}`);
+  }
+  return undefined;
+}
+
+/** A Sentinel and a node of a Cluster let in whoever takes them for a Redis of its own. */
+async function checkKind(client: RedisClient): Promise<void> {
+  if (client instanceof Cluster) return;
+  const [, mode] = /^redis_mode:(\w+)/m.exec(await client.info('server').catch(() => '')) ?? [];
+  if (mode === 'sentinel') throw refusal('is a Sentinel; use redis+sentinel:// with the name of its group');
+  if (mode !== 'cluster') return;
+  const info = (await client.call('CLUSTER', 'INFO').catch(() => '')) as string;
+  if (/^cluster_size:(?![01]\b)/m.test(info)) throw refusal('is one node of a Cluster; use redis+cluster://');
+}
+
+const refusal = (meaning: string): Error => new Error(`the Redis of REDIS_URL ${meaning}`);

@@ -1,0 +1,19 @@
+import type { Socket } from 'node:net';
+import { AbstractConnector } from 'ioredis';
+
+const streams = new WeakMap<object, Socket>();
+
+/**
+ * ioredis listens for one error of a stream, and a TLS stream may emit two (its certificate is refused, and then comes the
+ * other side's alert): the second would end the process. Every stream of every client, also of those that ioredis makes
+ * for itself, is set here by a connector.
+ */
+Object.defineProperty(AbstractConnector.prototype, 'stream', {
+  get(this: object): Socket | undefined {
+    return streams.get(this);
+  },
+  set(this: object, stream: Socket) {
+    stream?.on('error', () => undefined);
+    streams.set(this, stream);
+  },
+});
