@@ -1,7 +1,7 @@
 import { callability } from '../directory/callability.ts';
 import type { DirectorySource, Endpoint } from '../directory/directory.ts';
 import { CallgateError, hasCode, unspent } from '../errors.ts';
-import type { MediaPlace, MediaPlane } from '../media/media.ts';
+import type { MediaPlane, Reservation } from '../media/media.ts';
 import type { StartMessage } from '../protocol/messages.ts';
 import type { SessionGrant } from '../session/session.ts';
 import { randomText } from '../shared/random.ts';
@@ -42,16 +42,16 @@ export class Admission {
     const sessionId = `sess_${randomText(16, 'hex')}`;
     const lease: Lease = { tokenId: claims.id, endpointId: endpoint.id, sessionId };
     const foreign = foreignTokenOf(claims, endpoint);
-    const place = await this.#reserve(endpoint, lease, foreign);
+    const reservation = await this.#reserve(endpoint, lease, foreign);
     try {
-      if (gone()) return this.#release(place, lease);
+      if (gone()) return this.#release(reservation, lease);
       this.#checkCallable(endpoint, claims);
       const { remainingMs, expiresAt } = await this.#burn(lease, foreign);
       const bound = claims.fingerprint === undefined ? {} : { fingerprint: claims.fingerprint };
       const call = { endpoint, media: start.media ?? {}, ...bound };
-      return { lease, remainingMs, expiresAt, call, place, ticket: randomText(32, 'base64url') };
+      return { lease, remainingMs, expiresAt, call, reservation, ticket: randomText(32, 'base64url') };
     } catch (error) {
-      this.#release(place, lease);
+      this.#release(reservation, lease);
       throw error;
     }
   }
@@ -66,28 +66,28 @@ export class Admission {
     return endpoint;
   }
 
-  /** Looked at again right before the burn: the directory may have changed while places were taken. */
+  /** Looked at again right before the burn: the directory may have changed during the reservation. */
   #checkCallable(endpoint: Endpoint, { team }: CallTokenClaims): void {
     if (callability(this.#deps.directory.current, endpoint.id, team) !== 'ok') throw unspent('endpoint_unavailable');
   }
 
-  /** A place on the media side and one at the endpoint, both or none. Whatever is refused here, nothing was burned. */
-  async #reserve(endpoint: Endpoint, lease: Lease, foreign: ForeignToken | undefined): Promise<MediaPlace> {
+  /** Reserves a slot on a worker and takes a place at the endpoint: both or none. Whatever is refused here, nothing was burned. */
+  async #reserve(endpoint: Endpoint, lease: Lease, foreign: ForeignToken | undefined): Promise<Reservation> {
     const { endpointId, sessionId, tokenId } = lease;
     const { media, store } = this.#deps;
-    let place: MediaPlace | undefined;
+    let reservation: Reservation | undefined;
     try {
-      place = await media.reserve(endpoint);
+      reservation = await media.reserve(endpoint);
       const taken = await store.acquirePlace({ endpointId, sessionId, max: endpoint.maxSessions });
       if (!taken) throw unspent('at_capacity');
-      return place;
+      return reservation;
     } catch (error) {
-      if (place) this.#release(place, lease);
+      if (reservation) this.#release(reservation, lease);
       throw await this.#ofFull(tokenId, foreign, error);
     }
   }
 
-  /** Where all places are taken the presenter learns what the burn would have refused, if anything. */
+  /** When every slot or place is taken, the client still learns why the burn would have refused its token, if it would. */
   async #ofFull(tokenId: string, foreign: ForeignToken | undefined, error: unknown): Promise<unknown> {
     if (!hasCode(error, 'at_capacity')) return hasCode(error, 'unavailable') ? unspent('unavailable') : error;
     return this.#deps.store.peek(tokenId, foreign).then(
@@ -106,8 +106,8 @@ export class Admission {
     return result;
   }
 
-  #release(place: MediaPlace, lease: Lease): undefined {
-    place.release();
+  #release(reservation: Reservation, lease: Lease): undefined {
+    reservation.release();
     // A place that cannot be given back is freed when its lease lapses.
     this.#deps.store.releasePlace(lease).catch(() => undefined);
   }

@@ -2,11 +2,11 @@ import type { EndpointMedia } from '../directory/directory.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import type { Track, WantedMedia } from '../protocol/messages.ts';
 
-/** A place on a worker that is held before the burn. */
-export interface MediaPlace {
-  /** Names the place on the media side that gave it. */
+/** A slot on a worker, reserved before the burn. */
+export interface Reservation {
+  /** Unique on the media side that made it. */
   readonly id: string;
-  /** Gives the place back unless a call has taken it over. Idempotent. */
+  /** Frees the slot unless a call has taken it over. Idempotent. */
   release(): void;
 }
 
@@ -56,16 +56,16 @@ export interface MediaCall {
   change(media: WantedMedia): void;
   /** Asks for an offer with new ICE credentials; does nothing while such an offer is unanswered. */
   restart(): void;
-  /** Frees everything the call holds, its place included. Idempotent. */
+  /** Frees everything the call holds, its slot included. Idempotent. */
   close(): void;
 }
 
 /** The one way to media, so that a session need not know whether its worker is in this process or on another node. */
 export interface MediaPlane {
-  /** Holds a place; rejects with `CallgateError('at_capacity', {retryable: true})` when all workers are full. */
-  reserve(endpoint: CallSpec['endpoint']): Promise<MediaPlace>;
-  /** Opens a call on the reserved place of this id, which it takes over also when it rejects. */
-  open(spec: CallSpec, placeId: string, listener: CallListener): Promise<MediaCall>;
+  /** Reserves a slot; rejects with `CallgateError('at_capacity', {retryable: true})` when all workers are full. */
+  reserve(endpoint: CallSpec['endpoint']): Promise<Reservation>;
+  /** Opens a call on the reservation with this id, which it takes over also when it rejects. */
+  open(spec: CallSpec, reservationId: string, listener: CallListener): Promise<MediaCall>;
   /** Whether any worker can take a call. */
   readonly ready: boolean;
   close(): Promise<void>;

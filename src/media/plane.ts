@@ -6,7 +6,7 @@ import { serverLines } from '../sdp/offer.ts';
 import { randomText } from '../shared/random.ts';
 import { type Announced, announce } from './addresses.ts';
 import { Call, type CallParts } from './call.ts';
-import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane } from './media.ts';
+import type { CallListener, CallSpec, MediaCall, MediaPlane, Reservation } from './media.ts';
 import type { Room } from './room.ts';
 import { Rooms } from './rooms.ts';
 import { EchoTarget } from './targets/echo.ts';
@@ -26,8 +26,8 @@ export interface LocalMediaOptions {
 /** What a call may be sent before the first feedback tells more; the upper simulcast layer needs about this much. */
 const INITIAL_OUTGOING_BITRATE = 1_000_000;
 
-/** What is held for one call, from its reservation to its end. */
-interface Held {
+/** What one call holds, from its reservation to its end. */
+interface CallResources {
   readonly router: Router;
   readonly webRtcServer: WebRtcServer;
   readonly room: Room | undefined;
@@ -39,12 +39,12 @@ interface Held {
 export class LocalMedia implements MediaPlane {
   readonly #options: LocalMediaOptions;
   readonly #rooms: Rooms;
-  /** What no call has taken over yet, by the id of its place. */
-  readonly #places = new Map<string, Held>();
+  /** What no call has taken over yet, by the id of its reservation. */
+  readonly #reserved = new Map<string, CallResources>();
   readonly #calls = new Set<Call>();
   readonly #profiles = new Map<string, Profile>();
   readonly #servers = new WeakMap<WebRtcServer, { announced: Announced | undefined; lines: string }>();
-  #lastPlace = 0;
+  #lastId = 0;
   #closed = false;
 
   constructor(options: LocalMediaOptions) {
@@ -61,24 +61,24 @@ export class LocalMedia implements MediaPlane {
     return this.#options.pool.ready;
   }
 
-  async reserve(endpoint: Endpoint): Promise<MediaPlace> {
-    const held = await this.#hold(endpoint);
-    const id = String(++this.#lastPlace);
-    this.#places.set(id, held);
+  async reserve(endpoint: Endpoint): Promise<Reservation> {
+    const resources = await this.#allocate(endpoint);
+    const id = String(++this.#lastId);
+    this.#reserved.set(id, resources);
     return { id, release: () => this.#take(id)?.release() };
   }
 
-  async open(spec: CallSpec, placeId: string, listener: CallListener): Promise<MediaCall> {
-    const held = this.#take(placeId);
-    if (held === undefined) throw new Error('no such place');
+  async open(spec: CallSpec, reservationId: string, listener: CallListener): Promise<MediaCall> {
+    const resources = this.#take(reservationId);
+    if (resources === undefined) throw new Error('no such reservation');
     try {
-      const transport = await held.router.createWebRtcTransport({
-        webRtcServer: held.webRtcServer,
+      const transport = await resources.router.createWebRtcTransport({
+        webRtcServer: resources.webRtcServer,
         initialAvailableOutgoingBitrate: INITIAL_OUTGOING_BITRATE,
       });
-      return this.#openOn(transport, spec, held, listener);
+      return this.#openOn(transport, spec, resources, listener);
     } catch (cause) {
-      held.release();
+      resources.release();
       throw new CallgateError('unavailable', { cause });
     }
   }
@@ -90,14 +90,14 @@ export class LocalMedia implements MediaPlane {
     await this.#options.pool.close();
   }
 
-  #openOn(transport: WebRtcTransport, spec: CallSpec, held: Held, listener: CallListener): Call {
-    const profile = this.#profile(held.router, spec.endpoint);
+  #openOn(transport: WebRtcTransport, spec: CallSpec, resources: CallResources, listener: CallListener): Call {
+    const profile = this.#profile(resources.router, spec.endpoint);
     const negotiation = new Negotiation(profile, spec.newOfferId, spec.fingerprint);
-    const makeTarget = this.#targetOf(held, profile);
-    const server = this.#serverLines(held, transport);
+    const makeTarget = this.#targetOf(resources, profile);
+    const server = this.#serverLines(resources, transport);
     const release = () => {
       this.#calls.delete(call);
-      held.release();
+      resources.release();
     };
     const call = new Call({ transport, negotiation, server, spec, listener, makeTarget, release });
     this.#calls.add(call);
@@ -105,14 +105,14 @@ export class LocalMedia implements MediaPlane {
     return call;
   }
 
-  /** Of this id, which names it no more. */
-  #take(id: string): Held | undefined {
-    const held = this.#places.get(id);
-    this.#places.delete(id);
-    return held;
+  /** Takes over what is reserved under this id. */
+  #take(id: string): CallResources | undefined {
+    const resources = this.#reserved.get(id);
+    this.#reserved.delete(id);
+    return resources;
   }
 
-  #targetOf({ router, room }: Held, profile: Profile): CallParts['makeTarget'] {
+  #targetOf({ router, room }: CallResources, profile: Profile): CallParts['makeTarget'] {
     // Others see it, and it says nothing about the session.
     const participant = `p_${randomText(9, 'base64url')}`;
     return (call, wanted) =>
@@ -121,7 +121,7 @@ export class LocalMedia implements MediaPlane {
         : new RoomTarget(call, wanted, { room, router, profile, participant });
   }
 
-  #serverLines({ webRtcServer }: Held, transport: WebRtcTransport): string {
+  #serverLines({ webRtcServer }: CallResources, transport: WebRtcTransport): string {
     const announced = this.#options.announcement?.current;
     const known = this.#servers.get(webRtcServer);
     if (known !== undefined && known.announced === announced) return known.lines;
@@ -145,7 +145,7 @@ export class LocalMedia implements MediaPlane {
     return profile;
   }
 
-  async #hold(endpoint: Endpoint): Promise<Held> {
+  async #allocate(endpoint: Endpoint): Promise<CallResources> {
     if (endpoint.target.kind === 'echo') return { ...this.#options.pool.acquire(), room: undefined };
     const { room, router, slot, release } = await this.#rooms.enter(endpoint.id);
     return { room, router, webRtcServer: slot.webRtcServer, release };

@@ -2,12 +2,12 @@ import type { Router, Worker } from 'mediasoup/types';
 import { Room } from './room.ts';
 import { atCapacity, type WorkerPool, type WorkerSlot } from './workers.ts';
 
-/** One participant's place. */
-export interface RoomPlace {
+/** One participant's slot in a room. */
+export interface RoomSlot {
   readonly room: Room;
   readonly router: Router;
   readonly slot: WorkerSlot;
-  /** Leaves the room and gives the worker's place back; idempotent. */
+  /** Leaves the room and frees the slot on its worker; idempotent. */
   release(): void;
 }
 
@@ -15,7 +15,7 @@ interface OpenRoom {
   readonly room: Room;
   readonly worker: Worker;
   readonly router: Promise<Router>;
-  /** Those who are in it or on their way. */
+  /** Those who have joined it or are about to. */
   participants: number;
 }
 
@@ -36,7 +36,7 @@ export class Rooms {
   }
 
   /** Rejects with `CallgateError('at_capacity', {retryable: true})` when the room, or its worker, is full. */
-  async enter(id: string): Promise<RoomPlace> {
+  async enter(id: string): Promise<RoomSlot> {
     const known = this.#find(id);
     if (known !== undefined && known.participants >= this.#maxParticipants) throw atCapacity();
     const slot = this.#pool.acquire(known?.worker);

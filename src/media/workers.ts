@@ -7,7 +7,7 @@ import { type BoundPorts, type ListenSettings, listenAddresses } from './address
 import { bindable } from './bindable.ts';
 import { logMediasoup, type MediaWorker, startWorker, stopWorker, type WorkerOptions } from './worker.ts';
 
-/** One held place on a worker. */
+/** Room for one call on a worker, held until it is released. */
 export interface WorkerSlot {
   readonly worker: Worker;
   /** The router that the worker's calls share as long as they have nothing to do with each other. */
@@ -15,7 +15,7 @@ export interface WorkerSlot {
   readonly webRtcServer: WebRtcServer;
   /** Makes a router of its own on the worker; whoever asked for it closes it. */
   createRouter(): Promise<Router>;
-  /** Gives the place back; idempotent, also after the worker has died. */
+  /** Idempotent, also after the worker has died. */
   release(): void;
 }
 
@@ -27,18 +27,18 @@ export interface WorkerPoolOptions extends WorkerOptions {
   maxCallsPerWorker: number;
 }
 
-/** One worker's chair: whoever sits there is replaced when it dies. */
-interface Seat {
-  occupant?: Occupant | undefined;
+/** One of the pool's workers, and those that replace it when it dies. */
+interface Position {
+  current?: RunningWorker | undefined;
   last?: { addresses: readonly string[]; ports: BoundPorts };
   replacing?: Promise<void>;
   /** Deaths in a row that came soon after the start. */
   earlyDeaths: number;
 }
 
-interface Occupant extends MediaWorker {
+interface RunningWorker extends MediaWorker {
   readonly addresses: readonly string[];
-  readonly since: number;
+  readonly startedAt: number;
   calls: number;
 }
 
@@ -50,7 +50,7 @@ const LONGEST_PAUSE_MS = 5000;
 /** The only maker of mediasoup workers; it replaces those that die, and knows how many calls each has. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
-  readonly #seats: readonly Seat[];
+  readonly #positions: readonly Position[];
   readonly #retired = new AbortController();
   #closed: Promise<void> | undefined;
 
@@ -59,7 +59,7 @@ export class WorkerPool {
     if (options.ports !== undefined) requirePorts(options.ports, options.workers);
     const pool = new WorkerPool(options);
     logMediasoup(options.log, () => pool.#retired.signal.aborted);
-    const starts = await Promise.allSettled(pool.#seats.map((seat) => pool.#fill(seat)));
+    const starts = await Promise.allSettled(pool.#positions.map((position) => pool.#start(position)));
     const failed = starts.find((start) => start.status === 'rejected');
     if (failed !== undefined) {
       await pool.close();
@@ -70,18 +70,18 @@ export class WorkerPool {
 
   private constructor(options: WorkerPoolOptions) {
     this.#options = options;
-    this.#seats = Array.from({ length: options.workers }, () => ({ earlyDeaths: 0 }));
+    this.#positions = Array.from({ length: options.workers }, () => ({ earlyDeaths: 0 }));
   }
 
   /**
-   * Holds a place on this worker, or on the one with the fewest calls.
+   * Takes a slot on this worker, or on the one with the fewest calls.
    * @throws {CallgateError} `at_capacity`, retryable, when it has none.
    */
   acquire(on?: Worker): WorkerSlot {
-    const candidates = this.#occupants().filter(({ worker }) => on === undefined || worker === on);
-    const occupant = this.#leastLoaded(candidates);
-    const { worker, router, webRtcServer } = occupant;
-    occupant.calls++;
+    const candidates = this.#running().filter(({ worker }) => on === undefined || worker === on);
+    const running = this.#leastLoaded(candidates);
+    const { worker, router, webRtcServer } = running;
+    running.calls++;
     let held = true;
     return {
       worker,
@@ -89,7 +89,7 @@ export class WorkerPool {
       webRtcServer,
       createRouter: () => worker.createRouter({ mediaCodecs: this.#options.mediaCodecs }),
       release() {
-        if (held) occupant.calls--;
+        if (held) running.calls--;
         held = false;
       },
     };
@@ -97,22 +97,22 @@ export class WorkerPool {
 
   /** Whether any worker is up and answers. */
   get ready(): boolean {
-    return this.#occupants().some(({ pulse }) => !pulse.silent);
+    return this.#running().some(({ pulse }) => !pulse.silent);
   }
 
-  /** Places that are held on living workers. */
+  /** Slots that are taken on living workers. */
   get calls(): number {
     return this.workers.reduce((sum, { calls }) => sum + calls, 0);
   }
 
   /** The living workers, in a fixed order. */
   get workers(): { pid: number; calls: number }[] {
-    return this.#occupants().map(({ worker, calls }) => ({ pid: worker.pid, calls }));
+    return this.#running().map(({ worker, calls }) => ({ pid: worker.pid, calls }));
   }
 
   /** Local addresses that media comes in on. */
   get addresses(): readonly string[] {
-    return this.#occupants()[0]?.addresses ?? [];
+    return this.#running()[0]?.addresses ?? [];
   }
 
   /** From now on a worker that ends is neither replaced nor an error: a signal to the process group reaches it as well. */
@@ -129,55 +129,52 @@ export class WorkerPool {
   async #close(): Promise<void> {
     this.retire();
     await Promise.all(
-      this.#seats.map(async (seat) => {
-        await seat.replacing;
-        if (seat.occupant !== undefined) await stopWorker(seat.occupant.worker);
-        seat.occupant = undefined;
+      this.#positions.map(async (position) => {
+        await position.replacing;
+        if (position.current !== undefined) await stopWorker(position.current.worker);
+        position.current = undefined;
       }),
     );
   }
 
-  async #fill(seat: Seat): Promise<void> {
+  async #start(position: Position): Promise<void> {
     const addresses = await this.#listenAddresses();
-    const last = seat.last?.addresses.join() === addresses.join() ? seat.last.ports : undefined;
+    const last = position.last?.addresses.join() === addresses.join() ? position.last.ports : undefined;
     const started = await startWorker(this.#options, addresses, { last, range: this.#options.ports });
-    const occupant = { ...started, addresses, since: performance.now(), calls: 0 };
-    seat.occupant = occupant;
-    seat.last = { addresses, ports: started.ports };
-    started.worker.once('died', (error) => this.#died(seat, occupant, error));
+    const running = { ...started, addresses, startedAt: performance.now(), calls: 0 };
+    position.current = running;
+    position.last = { addresses, ports: started.ports };
+    started.worker.once('died', (error) => this.#died(position, running, error));
   }
 
-  /** Those that the machine has now, unless they were named: a laptop takes its workers along to another network. */
+  /** The addresses that the machine has now, unless the settings name them: a laptop may have moved to another network. */
   async #listenAddresses(): Promise<string[]> {
     const { listen } = this.#options;
     const ips = listenAddresses(listen, networkInterfaces());
     return listen.addresses === undefined ? bindable(ips) : ips;
   }
 
-  #died(seat: Seat, occupant: Occupant, error: Error): void {
-    seat.occupant = undefined;
-    // A turn later: the signal that ended it may be the one that asks for a stop, and be heard after it.
-    setImmediate(() => this.#mourn(seat, occupant, error));
+  #died(position: Position, dead: RunningWorker, error: Error): void {
+    position.current = undefined;
+    // A turn later: the signal that ended it may be the one that stops the server, and this process may get it after that.
+    setImmediate(() => this.#replaceDead(position, dead, error));
   }
 
-  #mourn(seat: Seat, occupant: Occupant, error: Error): void {
+  #replaceDead(position: Position, dead: RunningWorker, error: Error): void {
     if (this.#retired.signal.aborted) return;
-    const early = performance.now() - occupant.since < EARLY_DEATH_MS;
-    seat.earlyDeaths = early ? seat.earlyDeaths + 1 : 0;
+    const early = performance.now() - dead.startedAt < EARLY_DEATH_MS;
+    position.earlyDeaths = early ? position.earlyDeaths + 1 : 0;
     // mediasoup's message holds the exit code and the signal.
-    this.#options.log.error(
-      { pid: occupant.worker.pid, calls: occupant.calls, exit: error.message },
-      'a media worker died',
-    );
-    seat.replacing = this.#replace(seat);
+    this.#options.log.error({ pid: dead.worker.pid, calls: dead.calls, exit: error.message }, 'a media worker died');
+    position.replacing = this.#replace(position);
   }
 
-  async #replace(seat: Seat): Promise<void> {
-    for (let failures = seat.earlyDeaths; !this.#retired.signal.aborted; failures++) {
+  async #replace(position: Position): Promise<void> {
+    for (let failures = position.earlyDeaths; !this.#retired.signal.aborted; failures++) {
       await this.#pause(failures);
       if (this.#retired.signal.aborted) return;
       try {
-        return await this.#fill(seat);
+        return await this.#start(position);
       } catch (err) {
         this.#options.log.error({ err }, 'a media worker could not be replaced; it is tried again');
       }
@@ -192,20 +189,20 @@ export class WorkerPool {
     });
   }
 
-  #leastLoaded(candidates: readonly Occupant[]): Occupant {
-    const [first, ...others] = candidates.filter((occupant) => this.#hasPlace(occupant));
+  #leastLoaded(candidates: readonly RunningWorker[]): RunningWorker {
+    const [first, ...others] = candidates.filter((running) => this.#hasCapacity(running));
     if (first === undefined) throw atCapacity();
     return others.reduce((best, other) => (other.calls < best.calls ? other : best), first);
   }
 
-  #hasPlace({ calls, pulse }: Occupant): boolean {
+  #hasCapacity({ calls, pulse }: RunningWorker): boolean {
     return calls < this.#options.maxCallsPerWorker && !pulse.silent;
   }
 
-  #occupants(): Occupant[] {
-    return this.#seats.flatMap(({ occupant }) => occupant ?? []);
+  #running(): RunningWorker[] {
+    return this.#positions.flatMap(({ current }) => current ?? []);
   }
 }
 
-/** Another process, or this one a moment later, may have a place. */
+/** Another process, or this one a moment later, may have a free slot. */
 export const atCapacity = (cause?: unknown) => new CallgateError('at_capacity', { retryable: true, cause });

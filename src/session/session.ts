@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Endpoint } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
-import type { CallListener, CallSpec, MediaCall, MediaPlace, MediaPlane, Offer } from '../media/media.ts';
+import type { CallListener, CallSpec, MediaCall, MediaPlane, Offer, Reservation } from '../media/media.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import type { ServerMessage, SessionInfo, SessionMessage } from '../protocol/messages.ts';
 import { deadline } from '../shared/deadline.ts';
@@ -24,7 +24,7 @@ export interface SessionGrant {
   /** Epoch milliseconds of the same moment by the store's clock, for people to read. */
   expiresAt: number;
   call: Pick<CallSpec, 'media' | 'fingerprint'> & { endpoint: Endpoint };
-  place: MediaPlace;
+  reservation: Reservation;
   /** 256 bits, base64url. */
   ticket: string;
 }
@@ -59,7 +59,7 @@ export class Session {
   #client: SessionClient | undefined;
   #offers = 0;
   #call: MediaCall | undefined;
-  /** The media side has taken over the place. */
+  /** The media side has taken over the reservation. */
   #opening = false;
   #sections = 0;
   /** Why it ends when it is its turn. */
@@ -194,10 +194,10 @@ export class Session {
 
   #openCall(): void {
     this.#opening = true;
-    const { call, place } = this.#grant;
+    const { call, reservation } = this.#grant;
     const newOfferId = () => String(++this.#offers);
     const spec: CallSpec = { ...call, sessionId: this.id, remainingMs: this.#remainingMs(), newOfferId };
-    this.#deps.media.open(spec, place.id, this.#listener()).then(
+    this.#deps.media.open(spec, reservation.id, this.#listener()).then(
       (call) => {
         this.#call = call;
         if (this.over) call.close();
@@ -213,7 +213,7 @@ export class Session {
   /** A call that is still being opened is closed when it is there. */
   #closeCall(): void {
     if (this.#opening) this.#call?.close();
-    else this.#grant.place.release();
+    else this.#grant.reservation.release();
   }
 
   #listener(): CallListener {

@@ -225,18 +225,18 @@ describe('media without a worker', () => {
     await expect.poll(() => media.plane.ready, { timeout: 10_000 }).toBe(true);
   });
 
-  it('refuses to open on a place whose worker has died', async () => {
+  it('refuses to open on a slot whose worker has died', async () => {
     const endpoint = {
       id: 'ep',
       target: { kind: 'echo' as const },
       media: { audio: true, video: true, simulcast: false },
     };
-    const place = await media.plane.reserve(endpoint);
+    const reservation = await media.plane.reserve(endpoint);
     process.kill(media.pool.workers[0]!.pid, 'SIGKILL');
     await expect.poll(() => media.plane.ready).toBe(false);
     const spec = { sessionId: 'sess_1', endpoint, media: {}, remainingMs: 1000, newOfferId: () => '1' };
     const listener = { offer() {}, connected() {}, reachable() {}, ended() {} };
-    await expect(media.plane.open(spec, place.id, listener)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(media.plane.open(spec, reservation.id, listener)).rejects.toMatchObject({ code: 'unavailable' });
     await expect.poll(() => media.plane.ready, { timeout: 10_000 }).toBe(true);
     expect(media.pool.calls).toBe(0);
   });

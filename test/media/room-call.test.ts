@@ -158,13 +158,13 @@ describe('a room', () => {
       target: { kind: 'room' as const },
       media: { audio: true, video: true, simulcast: false },
     };
-    const places = await Promise.all(Array.from({ length: 22 }, () => media.plane.reserve(endpoint)));
+    const reservations = await Promise.all(Array.from({ length: 22 }, () => media.plane.reserve(endpoint)));
     await expect(media.plane.reserve(endpoint)).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
-    places[0]!.release();
-    places[0]!.release();
-    places.push(await media.plane.reserve(endpoint));
+    reservations[0]!.release();
+    reservations[0]!.release();
+    reservations.push(await media.plane.reserve(endpoint));
     await expect(media.plane.reserve(endpoint)).rejects.toMatchObject({ code: 'at_capacity' });
-    for (const place of places) place.release();
+    for (const reservation of reservations) reservation.release();
     expect(media.plane.rooms).toBe(0);
     expect(media.pool.calls).toBe(0);
   });

@@ -103,7 +103,7 @@ describe('placement', () => {
     expect(routers).toBe(1);
   });
 
-  it('refuses the call that no worker has a place for, and takes it once a place is given back', async () => {
+  it('refuses the call that every worker is too full for, and takes it once a slot is released', async () => {
     const pool = await makePool({ maxCallsPerWorker: 1 });
     const slots = await Promise.all([acquire(pool), acquire(pool)]);
     const refusal = await acquire(pool).catch((error: CallgateError) => error);
@@ -198,7 +198,7 @@ describe('a worker that is killed', () => {
     await expect(enter(pool, 'ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });
   });
 
-  it('frees the place of a call that was entering a room on it', async () => {
+  it('frees the slot of a call that was entering a room on it', async () => {
     const pool = await makePool({ workers: 1 });
     process.kill(firstPid(pool), 'SIGKILL');
     await expect(enter(pool, 'ep_room')).rejects.toMatchObject({ code: 'at_capacity', retryable: true });

@@ -24,22 +24,22 @@ function makeSession(tasks = new TaskQueue()) {
   const told: (ServerMessage | number)[] = [];
   const ended = Promise.withResolvers<string>();
   const opening = Promise.withResolvers<MediaCall>();
-  const held = { places: 1, listener: undefined as CallListener | undefined };
+  const media = { reservations: 1, listener: undefined as CallListener | undefined };
   const session = new Session(
     {
       lease: { tokenId: 'ct_a', endpointId: 'ep_a', sessionId: 'sess_a' },
       remainingMs: 60_000,
       expiresAt: Date.now() + 60_000,
       call: { endpoint, media: {} },
-      place: { id: '1', release: () => held.places-- },
+      reservation: { id: '1', release: () => media.reservations-- },
       ticket: 'ticket',
     },
     {
       media: {
         ready: true,
-        reserve: () => Promise.reject(new Error('nobody asks for a place')),
-        open: (_spec, _place, listener) => {
-          held.listener = listener;
+        reserve: () => Promise.reject(new Error('nobody reserves')),
+        open: (_spec, _id, listener) => {
+          media.listener = listener;
           return opening.promise;
         },
         close: async () => {},
@@ -54,15 +54,15 @@ function makeSession(tasks = new TaskQueue()) {
     },
   );
   session.attach({ send: (message) => told.push(message), close: (code) => told.push(code) });
-  return { session, told, ended: ended.promise, held, opening };
+  return { session, told, ended: ended.promise, media, opening };
 }
 
-it('a session that ends before it begins gives back the place that was held for its call, and tells its end', async () => {
-  const { session, told, ended, held } = makeSession();
+it('a session that ends before it begins releases its reservation and sends its end', async () => {
+  const { session, told, ended, media } = makeSession();
   session.end('flow_closed');
   session.begin();
   expect(await ended).toBe('flow_closed');
-  expect(held.places).toBe(0);
+  expect(media.reservations).toBe(0);
   expect(told).toEqual([{ type: 'ended', reason: 'flow_closed' }, 1000]);
 });
 
@@ -75,11 +75,11 @@ describe('a session that is to end among many keeps its reason', () => {
   };
 
   it('when its worker is lost before its turn', async () => {
-    const { session, ended, held } = makeSession(busy());
+    const { session, ended, media } = makeSession(busy());
     session.begin();
     session.endInTurn('server_shutdown');
     expect(session.over).toBe(false);
-    held.listener?.ended('worker_lost');
+    media.listener?.ended('worker_lost');
     expect(await ended).toBe('server_shutdown');
   });
 
