@@ -10,15 +10,19 @@ export interface CodeBlock {
   code: string;
 }
 
-/** The fenced code blocks of the README and of docs/, in their order. */
-export function codeBlocks(): CodeBlock[] {
-  const docs = readdirSync(`${ROOT}docs`).filter((name) => name.endsWith('.md'));
-  return ['README.md', ...docs.map((name) => `docs/${name}`)].flatMap((file) => {
-    const text = readFileSync(ROOT + file, 'utf8');
-    return [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map((match) => ({
-      place: `${file}:${text.slice(0, match.index).split('\n').length}`,
-      language: match[1] ?? '',
-      code: match[2] ?? '',
-    }));
-  });
-}
+/** The fenced code blocks of a page, in their order; one in a list without its indentation. */
+export const codeBlocksOf = (file: string): CodeBlock[] => {
+  const text = readFileSync(ROOT + file, 'utf8');
+  return [...text.matchAll(/^( *)```(\w*)\n(.*?)^\1```$/gms)].map(([block, indent = '', language = '', code = '']) => ({
+    place: `${file}:${text.slice(0, text.indexOf(block)).split('\n').length}`,
+    language,
+    code: code.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+  }));
+};
+
+/** Those of the README and of docs/. */
+export const codeBlocks = (): CodeBlock[] =>
+  [
+    'README.md',
+    ...readdirSync(`${ROOT}docs`).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),
+  ].flatMap(codeBlocksOf);
