@@ -5,19 +5,19 @@ import type { StartMessage } from '../protocol/messages.ts';
 import type { Backend } from './backend.ts';
 import { Call } from './call.ts';
 import type { OfferMessage } from './call-socket.ts';
-import { presentOnce } from './contender.ts';
 import { faultOf } from './ending.ts';
 import { Failure } from './failure.ts';
 import type { Outcome, Stage, Step } from './outcome.ts';
 import type { Arrival } from './plan.ts';
+import { presentOnce } from './presentation.ts';
 import { Race } from './race.ts';
 import { PATIENCE_MS, pause, within } from './waiting.ts';
 
 /** What all sessions of a run have in common. */
-export interface Habits {
+export interface RunOptions {
   urls: readonly string[];
   /** How many clients present each token at once; 1 for no race. */
-  contenders: number;
+  clientsPerToken: number;
   /** Whether each token is presented again after its session. */
   reuse: boolean;
   /** Probability that a session's socket is killed once, and resumed. */
@@ -25,7 +25,7 @@ export interface Habits {
 }
 
 export interface CallerDeps {
-  habits: Habits;
+  options: RunOptions;
   /** One per URL, in the same order. */
   backends: readonly Backend[];
   /** Milliseconds after the start of the run. */
@@ -98,7 +98,7 @@ export class Caller {
     } finally {
       await this.#leave();
     }
-    if (this.#deps.habits.reuse && !this.#aborted) this.#outcome.reuse ??= 'not_presented';
+    if (this.#deps.options.reuse && !this.#aborted) this.#outcome.reuse ??= 'not_presented';
     return this.#outcome;
   }
 
@@ -119,7 +119,7 @@ export class Caller {
     const { endpointId, media, ending, durationMs } = this.#arrival;
     const wish = {
       endpointId,
-      ...(this.#deps.habits.reuse && { ttlSeconds: REUSE_TTL_SECONDS }),
+      ...(this.#deps.options.reuse && { ttlSeconds: REUSE_TTL_SECONDS }),
       ...(ending === 'expiry' && { maxDurationSeconds: Math.ceil(durationMs / 1000) }),
     };
     const { id, token } = await this.#within(this.#backend.mint(wish));
@@ -141,15 +141,15 @@ export class Caller {
     this.#step = 'race';
     if (this.#raced) await this.#within(this.#raced);
     this.#step = 'reuse';
-    if (this.#deps.habits.reuse) await this.#presentAgain(start);
+    if (this.#deps.options.reuse) await this.#presentAgain(start);
   }
 
   /** Presents the token: with the upgrade, or by several clients at once. */
   async #present(start: StartMessage): Promise<void> {
-    const { contenders } = this.#deps.habits;
+    const { clientsPerToken } = this.#deps.options;
     this.#presentedMs = this.#deps.now();
-    if (contenders === 1) return this.#call.present(this.#url(), start, () => this.#opened());
-    const urls = Array.from({ length: contenders }, (_, offset) => this.#url(offset));
+    if (clientsPerToken === 1) return this.#call.present(this.#url(), start, () => this.#opened());
+    const urls = Array.from({ length: clientsPerToken }, (_, offset) => this.#url(offset));
     this.#race = new Race(urls, (socket, offer) => this.#call.adopt(socket, offer));
     await this.#within(this.#race.present(start, () => this.#opened()));
     this.#raced = this.#judge(this.#race);
@@ -184,7 +184,7 @@ export class Caller {
   }
 
   async #hold(comesBack: boolean): Promise<void> {
-    if (this.#deps.random() < this.#deps.habits.churn) await this.#breakAndResume();
+    if (this.#deps.random() < this.#deps.options.churn) await this.#breakAndResume();
     await this.#pauseUntil(this.#endsMs - DRAIN_MS);
     const peer = await this.#peer;
     const flowed = this.#outcome.timings.first_packet !== undefined;
@@ -259,7 +259,7 @@ export class Caller {
 
   /** The URL of the session, or one so many after it. */
   #url(offset = 0): string {
-    const { urls } = this.#deps.habits;
+    const { urls } = this.#deps.options;
     return urls[(this.#outcome.index + offset) % urls.length]!;
   }
 

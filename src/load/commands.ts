@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { withoutApiKeys } from '../mint/api-keys.ts';
 import { MEDIA } from '../peer/index.ts';
 import {
-  parseContenders,
+  parseClientsPerToken,
   parseDuration,
   parseEndpoint,
   parseProbability,
@@ -61,7 +61,12 @@ function addCommonOptions(command: Command): void {
       ).conflicts('apiKey'),
     )
     .option('--api-key <key>', 'the key itself; others on this machine see it while the command starts')
-    .option('--race <k>', 'each token is presented by so many clients at once; exactly one may win', parseContenders, 1)
+    .option(
+      '--race <k>',
+      'each token is presented by so many clients at once; exactly one may win',
+      parseClientsPerToken,
+      1,
+    )
     .option('--reuse', 'each token is presented again after its session; it must be refused')
     .option('--churn <p>', "probability that a session's socket is killed once, and resumed", parseProbability, 0)
     .option('--threads <t>', 'default: 1 without media, else as many as it takes, cores at most', parseThreads)

@@ -108,7 +108,7 @@ async function commonJob(
   return {
     schedule,
     apiKey: await apiKeyOf(options),
-    habits: { urls, contenders: race, reuse, churn },
+    options: { urls, clientsPerToken: race, reuse, churn },
     threads,
     seed,
     words: [

@@ -26,7 +26,7 @@ export function parseDuration(text: string): number {
 export const parseRate = (text: string): number => numberIn(text.replace(/\/s$/, ''), 0.001, 10_000, '20 or 20/s');
 
 export const parseSessions = (text: string): number => wholeIn(text, 1, MAX_SESSIONS);
-export const parseContenders = (text: string): number => wholeIn(text, 2, 1000);
+export const parseClientsPerToken = (text: string): number => wholeIn(text, 2, 1000);
 export const parseThreads = (text: string): number => wholeIn(text, 1, 256);
 export const parseSeed = (text: string): number => wholeIn(text, 0, 2 ** 32 - 1);
 export const parseProbability = (text: string): number => numberIn(text, 0, 1, '0.1');

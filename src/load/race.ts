@@ -1,29 +1,29 @@
 import type { StartMessage } from '../protocol/messages.ts';
 import type { CallSocket, OfferMessage } from './call-socket.ts';
-import { Contender } from './contender.ts';
+import { Presentation } from './presentation.ts';
 
 /** Several clients that present one token at the same moment. One is to win, all others are to hear `token_used`. */
 export class Race {
-  readonly #contenders: Contender[];
+  readonly #presentations: Presentation[];
   readonly #won: (socket: CallSocket, offer: OfferMessage) => void;
   #winner: CallSocket | undefined;
 
-  /** One contender per URL. `won` gets the first that is offered a session; any other that is hangs up. */
+  /** One presentation per URL. `won` gets the first that is offered a session; any other that is hangs up. */
   constructor(urls: readonly string[], won: (socket: CallSocket, offer: OfferMessage) => void) {
     this.#won = won;
-    this.#contenders = urls.map((url) => new Contender(url, (socket, offer) => this.#offered(socket, offer)));
+    this.#presentations = urls.map((url) => new Presentation(url, (socket, offer) => this.#offered(socket, offer)));
   }
 
   /** Opens all sockets first, and then sends all starts in one turn of the event loop. @throws {Failure} */
   async present(start: StartMessage, opened: () => void): Promise<void> {
-    await Promise.all(this.#contenders.map((contender) => contender.opened));
+    await Promise.all(this.#presentations.map((presentation) => presentation.opened));
     opened();
-    for (const { socket } of this.#contenders) socket.send(start);
+    for (const { socket } of this.#presentations) socket.send(start);
   }
 
   /** When everyone was heard: how many won, and what a loser heard in place of `token_used`. */
   async result(): Promise<{ winners: number; oddity: string | undefined }> {
-    const verdicts = await Promise.all(this.#contenders.map(({ verdict }) => verdict));
+    const verdicts = await Promise.all(this.#presentations.map(({ verdict }) => verdict));
     return {
       winners: verdicts.filter((verdict) => verdict === 'offered').length,
       oddity: verdicts.find((verdict) => verdict !== 'offered' && verdict !== 'token_used'),
@@ -32,7 +32,7 @@ export class Race {
 
   /** Leaves everyone but the winner. */
   leave(): void {
-    for (const contender of this.#contenders) if (contender.socket !== this.#winner) contender.leave();
+    for (const presentation of this.#presentations) if (presentation.socket !== this.#winner) presentation.leave();
   }
 
   #offered(socket: CallSocket, offer: OfferMessage): void {

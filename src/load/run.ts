@@ -1,5 +1,5 @@
 import { rm, writeFile } from 'node:fs/promises';
-import type { Habits } from './caller.ts';
+import type { RunOptions } from './caller.ts';
 import { Latencies } from './latencies.ts';
 import type { Outcome } from './outcome.ts';
 import { preflight } from './preflight.ts';
@@ -25,7 +25,7 @@ export interface ReportOptions {
 export interface Job {
   command: Report['command'];
   schedule: Schedule;
-  habits: Habits;
+  options: RunOptions;
   apiKey: string;
   threads: number;
   seed: number;
@@ -44,7 +44,7 @@ export async function run(job: Job): Promise<0 | 1> {
   await tryFiles(job.report);
   const [first] = job.schedule.arrivals;
   if (!first) throw new UsageError('there is no session to run');
-  await preflight(job.habits.urls, job.apiKey, first.endpointId);
+  await preflight(job.options.urls, job.apiKey, first.endpointId);
   const report = await measure(job);
   report.failures = failuresOf(report, job.report.thresholds);
   await publish(report, job.report);
@@ -72,10 +72,10 @@ const write = (file: string, text: string, flag: 'a' | 'w' = 'w'): Promise<void>
     throw new UsageError(`${file} cannot be written (${error.code})`);
   });
 
-async function measure({ command, schedule, habits, apiKey, threads: count, seed, words }: Job): Promise<Report> {
+async function measure({ command, schedule, options, apiKey, threads: count, seed, words }: Job): Promise<Report> {
   const outcomes: Outcome[] = [];
   const latencies = new Latencies();
-  const threads = await Threads.start({ schedule, habits, apiKey, seed }, count, (news) => {
+  const threads = await Threads.start({ schedule, options, apiKey, seed }, count, (news) => {
     for (const outcome of news.outcomes) outcomes.push(outcome);
     for (const [stage, ms] of news.stages) latencies.add(stage, ms);
   });
@@ -95,10 +95,10 @@ async function measure({ command, schedule, habits, apiKey, threads: count, seed
     screen.close();
     await threads.close();
   }
-  const about = { command, startedAt, seconds: threads.elapsedMs / 1000, urls: [...habits.urls], options: words };
+  const about = { command, startedAt, seconds: threads.elapsedMs / 1000, urls: [...options.urls], options: words };
   const { interrupted } = signals;
   return tally(
-    { ...about, interrupted, planned: planned ?? outcomes.length, contenders: habits.contenders },
+    { ...about, interrupted, planned: planned ?? outcomes.length, clientsPerToken: options.clientsPerToken },
     outcomes.toSorted((a, b) => a.index - b.index),
   );
 }

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Backend } from './backend.ts';
-import { Caller, type CallerDeps, type Habits } from './caller.ts';
+import { Caller, type CallerDeps, type RunOptions } from './caller.ts';
 import type { Outcome } from './outcome.ts';
 import { seededRandom } from './random.ts';
 import { type Schedule, shareOf } from './schedule.ts';
@@ -9,7 +9,7 @@ import { pause } from './waiting.ts';
 /** What one thread of the tester does. Plain data, so that it can be handed to a worker. */
 export interface Task {
   schedule: Schedule;
-  habits: Habits;
+  options: RunOptions;
   apiKey: string;
   seed: number;
   thread: number;
@@ -41,8 +41,8 @@ export class Runner {
   constructor(task: Task, now: () => number, listener: RunnerListener) {
     this.#task = task;
     this.#listener = listener;
-    const backends = task.habits.urls.map((url) => new Backend(url, task.apiKey));
-    this.#deps = { habits: task.habits, backends, now, reached: listener.reached };
+    const backends = task.options.urls.map((url) => new Backend(url, task.apiKey));
+    this.#deps = { options: task.options, backends, now, reached: listener.reached };
   }
 
   get running(): number {

@@ -7,12 +7,12 @@ import type { FailedSession, Percentiles, Report, Second } from './report.ts';
 export interface Run extends Pick<Report, 'command' | 'startedAt' | 'seconds' | 'urls' | 'options' | 'interrupted'> {
   planned: number;
   /** Clients that presented each token at once; 1 for no race. */
-  contenders: number;
+  clientsPerToken: number;
 }
 
 /** Counts outcomes together; `failures` are left to who decides. */
 export function tally(run: Run, outcomes: readonly Outcome[]): Report {
-  const { planned, contenders, ...said } = run;
+  const { planned, clientsPerToken, ...said } = run;
   const endReasons = outcomes.flatMap(({ endReason }) => endReason ?? []);
   return {
     ...said,
@@ -30,7 +30,7 @@ export function tally(run: Run, outcomes: readonly Outcome[]): Report {
     errors: countEach(outcomes.flatMap(({ error }) => error ?? [])),
     failedSessions: failedOf(Date.parse(run.startedAt), outcomes),
     endReasons: countEach(endReasons),
-    ...(contenders > 1 && { race: raceOf(contenders, outcomes) }),
+    ...(clientsPerToken > 1 && { race: raceOf(clientsPerToken, outcomes) }),
     ...reuseOf(outcomes),
     ...churnOf(outcomes),
     series: seriesOf(outcomes),

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Backend } from '../../src/load/backend.ts';
-import { presentOnce } from '../../src/load/contender.ts';
+import { presentOnce } from '../../src/load/presentation.ts';
 import { type Faults, FaultyGate } from '../support/faulty-gate.ts';
 
 const started: { stop(): Promise<void> }[] = [];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
-  parseContenders,
+  parseClientsPerToken,
   parseDuration,
   parseEndpoint,
   parseProbability,
@@ -40,7 +40,7 @@ describe('an option', () => {
     [parseSessions, '0'],
     [parseSessions, '1.5'],
     [parseSessions, '1000001'],
-    [parseContenders, '1'],
+    [parseClientsPerToken, '1'],
     [parseSpeed, '0'],
     [parseProbability, '1.1'],
     [parseProbability, ''],

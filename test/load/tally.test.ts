@@ -11,7 +11,7 @@ const run: Run = {
   options: ['--sessions 4'],
   interrupted: false,
   planned: 4,
-  contenders: 1,
+  clientsPerToken: 1,
 };
 
 const ended = (scheduledMs: number, offer: number, endedMs: number, more: Partial<Outcome> = {}): Outcome =>
@@ -81,7 +81,7 @@ describe('a report', () => {
       outcome({ error: 'unreachable', reuse: 'not_presented' }),
       outcome({ error: 'interrupted' }),
     ];
-    expect(tally({ ...run, contenders: 5 }, outcomes)).toMatchObject({
+    expect(tally({ ...run, clientsPerToken: 5 }, outcomes)).toMatchObject({
       race: { contenders: 5, oneWinner: 1, noWinner: 1, severalWinners: 1, notHeld: 1 },
       reuse: { presented: 2, taken: 1, notPresented: 1 },
       churn: { killed: 2, resumed: 1 },

@@ -4,7 +4,7 @@ import { tally } from '../../src/load/tally.ts';
 import { failuresOf, parseThreshold } from '../../src/load/thresholds.ts';
 import { outcome } from '../support/outcome.ts';
 
-const report = (outcomes: readonly Outcome[], contenders = 1) =>
+const report = (outcomes: readonly Outcome[], clientsPerToken = 1) =>
   tally(
     {
       command: 'load',
@@ -14,7 +14,7 @@ const report = (outcomes: readonly Outcome[], contenders = 1) =>
       options: [],
       interrupted: false,
       planned: outcomes.length,
-      contenders,
+      clientsPerToken,
     },
     outcomes,
   );

@@ -12,7 +12,7 @@ const run = {
   interrupted: false,
 } as const;
 const outcome = { index: 0, scheduledMs: 0, timings: { mint: 5, offer: 9 }, endReason: 'completed', lateMs: 0 };
-const load = tally({ ...run, urls: [], options: [], planned: 1, contenders: 1 }, [
+const load = tally({ ...run, urls: [], options: [], planned: 1, clientsPerToken: 1 }, [
   { ...outcome, packets: { sent: 1000, received: 999, lost: 1 } },
 ]);
 const nothing: State = {

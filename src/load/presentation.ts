@@ -3,8 +3,8 @@ import { CallSocket, type OfferMessage } from './call-socket.ts';
 import { Failure } from './failure.ts';
 import { PATIENCE_MS } from './waiting.ts';
 
-/** A client that presents a token and waits for one word. */
-export class Contender {
+/** One client that presents a token, until it knows whether it gets a session. */
+export class Presentation {
   readonly socket: CallSocket;
   readonly #opened = Promise.withResolvers<void>();
   readonly #verdict = Promise.withResolvers<string>();
@@ -12,16 +12,16 @@ export class Contender {
   readonly #offered: (socket: CallSocket, offer: OfferMessage) => void;
 
   /**
-   * Opens the socket; `early` presents with it. `offered` is called in the very turn in which an offer came, so that
-   * whoever goes on with the socket misses nothing.
+   * Opens the socket; `early` is presented with the upgrade. `offered` is called in the same turn in which the offer came, so
+   * that whoever takes the socket over misses no message.
    */
   constructor(url: string, offered: (socket: CallSocket, offer: OfferMessage) => void, early?: StartMessage) {
     this.#offered = offered;
     this.#timer = setTimeout(() => this.#decide('timeout'), PATIENCE_MS);
     const closed = (code: string) => this.#decide(code);
-    const listener = { opened: this.#opened.resolve, said: (message: ServerMessage) => this.#hear(message), closed };
+    const listener = { opened: this.#opened.resolve, said: (message: ServerMessage) => this.#receive(message), closed };
     this.socket = new CallSocket(url, listener, early);
-    // Who presents early does not wait for the opening.
+    // An early start does not wait for the opening, so nobody else handles its rejection.
     void Promise.allSettled([this.#opened.promise]);
   }
 
@@ -35,13 +35,13 @@ export class Contender {
     return this.#verdict.promise;
   }
 
-  /** Leaves without a word. */
+  /** Drops the connection without a message. */
   leave(): void {
     this.#decide('interrupted');
     this.socket.kill();
   }
 
-  #hear(message: ServerMessage): void {
+  #receive(message: ServerMessage): void {
     if (message.type === 'error') this.#decide(message.code);
     if (message.type !== 'offer') return;
     this.#decide('offered');
@@ -55,10 +55,10 @@ export class Contender {
   }
 }
 
-/** Presents a token by one client that hangs up at once if it is taken. Resolves with the verdict. */
+/** Presents a token and hangs up at once if it gets a session. Resolves with the verdict. */
 export async function presentOnce(url: string, start: StartMessage): Promise<string> {
-  const contender = new Contender(url, (socket) => socket.send({ type: 'hangup' }), start);
-  const verdict = await contender.verdict;
-  contender.leave();
+  const presentation = new Presentation(url, (socket) => socket.send({ type: 'hangup' }), start);
+  const verdict = await presentation.verdict;
+  presentation.leave();
   return verdict;
 }
