@@ -20,9 +20,10 @@ export const codeBlocksOf = (file: string): CodeBlock[] => {
   }));
 };
 
+const docs = readdirSync(`${ROOT}docs`).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : []));
+
+/** All pages that people read. */
+export const PAGES: readonly string[] = ['README.md', 'CONTRIBUTING.md', ...docs];
+
 /** Those of the README and of docs/. */
-export const codeBlocks = (): CodeBlock[] =>
-  [
-    'README.md',
-    ...readdirSync(`${ROOT}docs`).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),
-  ].flatMap(codeBlocksOf);
+export const codeBlocks = (): CodeBlock[] => ['README.md', ...docs].flatMap(codeBlocksOf);
