@@ -9,6 +9,7 @@ import {
   fastify,
   LogController,
 } from 'fastify';
+import type { Config } from './config/config.ts';
 import { demoRoutes } from './demo/routes.ts';
 import { CallgateError } from './errors.ts';
 import { onlyAllow } from './http/methods.ts';
@@ -96,6 +97,25 @@ export function createApi({ log, demoKey, jwks, readiness, shardsAway, ...parts 
   if (demoKey !== undefined) app.register(demoRoutes, { prefix: '/demo', ...deps, apiKey: demoKey });
   app.register(async (scope) => statusRoutes(scope, { jwks, readiness, shardsAway }));
   return app;
+}
+
+/** Fastify hands all options on to Node's `listen`, those too that its types do not name. */
+export async function listen(app: FastifyInstance, { host, port, reuse_port }: Config['http']): Promise<void> {
+  const options = { host, port, reusePort: reuse_port };
+  await app.listen(options).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOTSUP') throw cause;
+    throw new Error(`this system cannot share a port, leave http.reuse_port out (${cause.message})`, { cause });
+  });
+}
+
+/** How long a stop waits for requests; the store answers or refuses within 2 s. */
+const REQUESTS_AT_STOP_MS = 2500;
+
+/** Requests are served to their end; who has not even sent one by then is cut off, as Node no longer does while closing. */
+export async function closeApi(app: FastifyInstance): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), REQUESTS_AT_STOP_MS);
+  await app.close();
+  clearTimeout(timer);
 }
 
 /** What came in time while this process was stopped is read before anybody is told to have been too slow. */

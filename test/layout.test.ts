@@ -43,6 +43,8 @@ for (const room of folders) {
   if (nested) tries(nested, ['../own.ts', ...specifiers.map(deeper)]);
 }
 tries('src/errors.ts', errorsImports);
+const SESSION = ['../session/client.ts', '../session/session.ts'];
+tries('src/gateway/tried.ts', SESSION);
 for (const file of PURE)
   tries(
     file,
@@ -94,6 +96,10 @@ describe('the lint rules let a room import what it may, and nothing else', () =>
     expect(refused(fileOf(room), specifiers)).toEqual(forbidden);
     const nested = nestedIn(room);
     if (nested) expect(refused(nested, ['../own.ts', ...specifiers.map(deeper)])).toEqual(forbidden.map(deeper));
+  });
+
+  it('gateway, which knows of sessions what their clients see', () => {
+    expect(refused('src/gateway/tried.ts', SESSION)).toEqual(['../session/session.ts']);
   });
 
   it('errors', () => {

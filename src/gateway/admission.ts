@@ -3,19 +3,27 @@ import type { DirectorySource, Endpoint } from '../directory/directory.ts';
 import { CallgateError, hasCode, unspent } from '../errors.ts';
 import type { MediaPlane, Reservation } from '../media/media.ts';
 import type { StartMessage } from '../protocol/messages.ts';
-import type { SessionGrant } from '../session/session.ts';
+import type { SessionGrant } from '../session/client.ts';
 import { randomText } from '../shared/random.ts';
 import type { ForeignToken, Lease, TokenStore } from '../store/store.ts';
 import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
-import type { AdmissionWatch } from './connection.ts';
+import { claimedId, type VerifyToken } from '../tokens/verifier.ts';
 import { originAllowed } from './origin.ts';
 
 export interface AdmissionDeps {
   directory: DirectorySource;
   store: TokenStore;
   media: MediaPlane;
-  /** Rejects with `token_invalid`, `token_expired` or `unavailable`. */
-  verify(token: string): Promise<CallTokenClaims>;
+  verify: VerifyToken;
+}
+
+/** One `start`, whose token is verified. */
+export interface Presentation {
+  start: StartMessage;
+  claims: CallTokenClaims;
+  origin: string | undefined;
+  /** Whether the client has left. */
+  gone(): boolean;
 }
 
 /** Checks one `start`, reserves what the call needs, and burns its token. */
@@ -26,18 +34,18 @@ export class Admission {
     this.#deps = deps;
   }
 
+  /** What the token says; rejects with `token_invalid`, `token_expired` or `unavailable`. */
+  verify(token: string): Promise<CallTokenClaims> {
+    const now = this.#deps.store.now(() => claimedId(token));
+    return this.#deps.verify(token, now);
+  }
+
   /**
    * Resolves to the grant of the one session that this token buys, or to undefined when `gone` says that the client has
    * left before the burn. Rejects with the first refusal in the documented order. Nothing before the burn spends the token,
    * and whatever was reserved is released on every way out but the grant.
    */
-  async admit(
-    start: StartMessage,
-    origin: string | undefined,
-    { gone, verified }: AdmissionWatch,
-  ): Promise<SessionGrant | undefined> {
-    const claims = await this.#deps.verify(start.token);
-    verified(claims);
+  async admit({ start, claims, origin, gone }: Presentation): Promise<SessionGrant | undefined> {
     const endpoint = this.#check(start, claims, origin);
     const sessionId = `sess_${randomText(16, 'hex')}`;
     const lease: Lease = { tokenId: claims.id, endpointId: endpoint.id, sessionId };

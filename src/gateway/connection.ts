@@ -7,12 +7,15 @@ import type { PeerAddress } from '../http/address.ts';
 import type { CallErrorCode } from '../protocol/codes.ts';
 import { MAX_FRAME_BYTES, maxAnswerBytes } from '../protocol/limits.ts';
 import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
-import type { Session, SessionClient, SessionGrant } from '../session/session.ts';
+import type { ClientSession, SessionClient, SessionStarter } from '../session/client.ts';
 import { deadline } from '../shared/deadline.ts';
-import type { AuditEvent, RequestContext } from '../telemetry/audit.ts';
-import type { CallTokenClaims } from '../tokens/claims.ts';
+import type { RequestContext } from '../telemetry/audit.ts';
+import type { About, CallEvents } from '../telemetry/call-events.ts';
+import type { Admission } from './admission.ts';
 import { badMessage, parseClientMessage } from './codec.ts';
+import type { AddressLimits } from './limits.ts';
 import { MessageRate } from './message-rate.ts';
+import type { Strangers } from './strangers.ts';
 
 /** Whose socket it is. */
 export interface Client {
@@ -26,23 +29,14 @@ export interface Client {
 
 /** Shared by all connections. */
 export interface ConnectionDeps {
-  admission: Config['admission'];
+  settings: Config['admission'];
   log: Logger;
-  admit(start: StartMessage, origin: string | undefined, watch: AdmissionWatch): Promise<SessionGrant | undefined>;
-  /** Makes the session of a grant and begins it. */
-  createSession(grant: SessionGrant, client: SessionClient, context: RequestContext): Session;
-  /** Counts a failed presentation of this address in; false once it has had too many. */
-  recordFailure(peer: PeerAddress): Promise<boolean>;
-  /** Called once for each, when its token is verified or it is closed, whichever is first: it is no stranger then. */
-  onStarted(connection: Connection): void;
-  onRefused(code: CallErrorCode, about: Omit<AuditEvent, 'event'>): void;
-}
-
-export interface AdmissionWatch {
-  /** Whether the client has left. */
-  gone(): boolean;
-  /** Told once it is sure what the token says. */
-  verified(claims: CallTokenClaims): void;
+  admission: Pick<Admission, 'verify' | 'admit'>;
+  sessions: SessionStarter;
+  limits: Pick<AddressLimits, 'recordFailure'>;
+  /** It is one of them until its token is verified or it is closed, whichever is first. */
+  strangers: Pick<Strangers, 'remove'>;
+  events: Pick<CallEvents, 'refused'>;
 }
 
 /** What a stranger may leave waiting while its own start is looked at. */
@@ -76,13 +70,12 @@ export class Connection implements SessionClient {
   readonly #inTime: () => void;
   readonly #waiting: SessionMessage[] = [];
   #phase: 'waiting' | 'starting' | 'started' | 'closed' = 'waiting';
-  #session: Session | undefined;
-  #presented: Omit<AuditEvent, 'event'> = {};
+  #session: ClientSession | undefined;
+  #presented: About = {};
   /** Answered the last ping. */
   #alive = true;
   /** Bytes on the wire that were looked at. */
   #read: number;
-  #counted = true;
   #told = false;
 
   constructor(ws: WebSocket, client: Client, deps: ConnectionDeps) {
@@ -90,8 +83,8 @@ export class Connection implements SessionClient {
     this.#client = client;
     this.#deps = deps;
     this.#read = client.stream.bytesRead;
-    this.#rate = new MessageRate(deps.admission.messages_per_second);
-    this.#inTime = deadline(deps.admission.start_timeout_ms, () => this.fail(unspent('start_timeout')));
+    this.#rate = new MessageRate(deps.settings.messages_per_second);
+    this.#inTime = deadline(deps.settings.start_timeout_ms, () => this.fail(unspent('start_timeout')));
     ws.on('message', (data, isBinary) => this.receive(data as Buffer, isBinary));
     ws.on('broken', () => this.fail(badMessage('The frame breaks the WebSocket protocol or is too large')));
     // ws by itself would answer every ping of a flood.
@@ -190,7 +183,7 @@ export class Connection implements SessionClient {
 
   /** A client that does not read is as good as gone, and must not fill our memory. */
   #reads(): boolean {
-    if (this.#ws.bufferedAmount <= this.#deps.admission.max_buffered_bytes) return true;
+    if (this.#ws.bufferedAmount <= this.#deps.settings.max_buffered_bytes) return true;
     this.#ws.terminate();
     return false;
   }
@@ -229,15 +222,14 @@ export class Connection implements SessionClient {
 
   async #start(message: StartMessage): Promise<void> {
     try {
-      const grant = await this.#deps.admit(message, this.#client.origin, {
-        gone: () => this.#isClosed(),
-        verified: ({ team, endpointId, id }) => {
-          this.#presented = { team, endpoint_id: endpointId, token_id: id };
-          this.#uncount();
-        },
-      });
+      const { admission, sessions, strangers } = this.#deps;
+      const { origin, context } = this.#client;
+      const claims = await admission.verify(message.token);
+      this.#presented = { team: claims.team, endpoint_id: claims.endpointId, token_id: claims.id };
+      strangers.remove(this);
+      const grant = await admission.admit({ start: message, claims, origin, gone: () => this.#isClosed() });
       if (!grant) return;
-      this.#session = this.#deps.createSession(grant, this, this.#client.context);
+      this.#session = sessions.start(grant, this, context);
       if (this.#isClosed()) return this.#session.lost(this);
       this.#phase = 'started';
       for (const waiting of this.#waiting.splice(0)) this.#session.receive(waiting);
@@ -247,7 +239,7 @@ export class Connection implements SessionClient {
   }
 
   async #refuse(error: CallgateError): Promise<void> {
-    const allowed = !PRESENTER_FAULTS.has(error.code) || (await this.#deps.recordFailure(this.#client.peer));
+    const allowed = !PRESENTER_FAULTS.has(error.code) || (await this.#deps.limits.recordFailure(this.#client.peer));
     const refusal = allowed ? error : new CallgateError('rate_limited', { retryable: error.retryable });
     // Whoever leaves before the answer was refused all the same.
     if (this.#isClosed()) this.#tellRefused(refusal);
@@ -258,12 +250,12 @@ export class Connection implements SessionClient {
   #tellRefused({ code }: CallgateError): void {
     if (this.#told) return;
     this.#told = true;
-    this.#deps.onRefused(code as CallErrorCode, { ...this.#client.context, ...this.#presented });
+    this.#deps.events.refused(code as CallErrorCode, { ...this.#client.context, ...this.#presented });
   }
 
   #closed(): void {
     this.#leave();
-    this.#uncount();
+    this.#deps.strangers.remove(this);
   }
 
   /** Nothing that comes in counts any more; a session hears that its client is gone. */
@@ -272,12 +264,6 @@ export class Connection implements SessionClient {
     this.#phase = 'closed';
     this.#inTime();
     this.#session?.lost(this);
-  }
-
-  #uncount(): void {
-    if (!this.#counted) return;
-    this.#counted = false;
-    this.#deps.onStarted(this);
   }
 
   /** Nothing is heard or told here any more; a session that is over still has its own last words to say. */

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '../config/config.ts';
 import { CallgateError, unspent } from '../errors.ts';
@@ -16,13 +15,13 @@ import { newRequestId } from '../telemetry/request-id.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
 import { readEarlyStart } from './early-start.ts';
 import { AddressLimits } from './limits.ts';
+import { Strangers } from './strangers.ts';
 
 /** Beyond this a frame is not even collected; larger than any answer, so that those are refused with their own code. */
 const MAX_PAYLOAD_BYTES = Math.max(512 * 1024, maxAnswerBytes(200));
 
-export interface GatewayDeps extends Pick<ConnectionDeps, 'admit' | 'createSession' | 'onRefused'> {
+export interface GatewayDeps extends Pick<ConnectionDeps, 'admission' | 'sessions' | 'events' | 'log'> {
   config: Config;
-  log: Logger;
   connections: Connections;
 }
 
@@ -65,30 +64,19 @@ const SOCKET_OPTIONS = {
 export class Gateway {
   readonly #deps: GatewayDeps;
   readonly #connectionDeps: ConnectionDeps;
-  readonly #limits: AddressLimits;
   readonly #connections = new Set<Connection>();
   readonly #wss = new WebSocketServer(SOCKET_OPTIONS);
   #stopPings = () => {};
-  /** Those that have shown no token, and those whose early start is looked at. */
-  readonly #silent = new Set<Connection>();
-  readonly #presenting = new Set<Connection>();
+  readonly #strangers: Strangers;
   #closing = false;
 
   constructor(deps: GatewayDeps) {
     this.#deps = deps;
-    this.#limits = new AddressLimits(deps.config.admission);
-    this.#connectionDeps = {
-      admission: deps.config.admission,
-      log: deps.log,
-      admit: deps.admit,
-      createSession: deps.createSession,
-      onRefused: deps.onRefused,
-      recordFailure: (address) => this.#limits.recordFailure(address),
-      onStarted: (connection) => {
-        this.#silent.delete(connection);
-        this.#presenting.delete(connection);
-      },
-    };
+    const { admission, sessions, events, log } = deps;
+    const settings = deps.config.admission;
+    this.#strangers = new Strangers(settings.max_unstarted_sockets);
+    const limits = new AddressLimits(settings);
+    this.#connectionDeps = { settings, log, admission, sessions, limits, strangers: this.#strangers, events };
     this.#wss.on('wsClientError', ({ message }, socket) => {
       endWithProblem(socket, new CallgateError('request_malformed', { message }));
     });
@@ -135,8 +123,7 @@ export class Gateway {
   /** The 101 is written by now, so that every refusal is a frame and a close code that a browser can read. */
   #accept(ws: GateSocket, request: IncomingMessage): void {
     ws.stream = request.socket;
-    const { admission, http } = this.#deps.config;
-    const peer = peerAddress(request, http.trusted_proxies);
+    const peer = peerAddress(request, this.#deps.config.http.trusted_proxies);
     const counted = this.#deps.connections.admitSocket(request.socket, peer);
     const context = { request_id: newRequestId(), peer: peer.address };
     const client = { peer, origin: request.headers.origin, stream: request.socket, context };
@@ -149,10 +136,7 @@ export class Gateway {
       // What is wrong with the start itself comes first in the documented order.
       const start = readEarlyStart(request.headers['sec-websocket-protocol']);
       if (!counted) throw unspent('rate_limited');
-      // Who shows a token is not kept out by those who wait with theirs: they cannot make its check take long.
-      const strangers = start ? this.#presenting : this.#silent;
-      if (strangers.size >= admission.max_unstarted_sockets) throw unspent('at_capacity');
-      strangers.add(connection);
+      this.#strangers.add(connection, { presents: start !== undefined });
       if (start) connection.start(start);
     } catch (error) {
       connection.fail(error);

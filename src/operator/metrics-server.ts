@@ -57,6 +57,10 @@ export async function startMetricsServer(
   };
 }
 
+/** PORT + 1, or else any free one, so that two processes that differ in PORT alone run side by side. */
+export const metricsPorts = (configured: number | undefined, port: number): number[] =>
+  configured === undefined ? [...(port < 65_535 ? [port + 1] : []), 0] : [configured];
+
 const tell = (response: ServerResponse, status: number, text = ''): void => {
   response.writeHead(status, { 'content-type': 'text/plain' }).end(text);
 };

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import type { Endpoint } from '../directory/directory.ts';
+import { endsSessions } from '../directory/callability.ts';
+import type { DirectorySource } from '../directory/directory.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import { Trouble } from '../shared/trouble.ts';
 import type { TokenStore } from '../store/store.ts';
@@ -10,8 +11,7 @@ export interface RegistryOptions {
   store: Pick<TokenStore, 'renew' | 'releasePlace' | 'onRevoked'>;
   log: Logger;
   renewEveryMs: number;
-  /** Whether the flow behind the endpoint ends its sessions now. */
-  isClosed(endpoint: Endpoint): boolean;
+  directory: DirectorySource;
   tasks: TaskQueue;
 }
 
@@ -28,13 +28,13 @@ export class SessionRegistry {
   readonly #unrenewed: Trouble;
   readonly #timer: NodeJS.Timeout;
   readonly #unlisten: () => void;
-  readonly #isClosed: RegistryOptions['isClosed'];
+  readonly #directory: DirectorySource;
   readonly #tasks: TaskQueue;
   readonly #empty = Promise.withResolvers<void>();
   #closing: EndReason | undefined;
 
-  constructor({ store, log, renewEveryMs, isClosed, tasks }: RegistryOptions) {
-    this.#isClosed = isClosed;
+  constructor({ store, log, renewEveryMs, directory, tasks }: RegistryOptions) {
+    this.#directory = directory;
     this.#tasks = tasks;
     this.#store = store;
     this.#unrenewed = new Trouble(log, 'leases are renewed again');
@@ -54,14 +54,14 @@ export class SessionRegistry {
   add(session: Session): void {
     this.#sessions.set(session.id, session);
     if (this.#closing !== undefined) session.end(this.#closing);
-    else if (this.#isClosed(session.endpoint)) session.end('flow_closed');
+    else if (this.#isClosed(session)) session.end('flow_closed');
     else if (this.#revoked.delete(session.id)) session.end('revoked');
   }
 
   /** Ends the sessions of the flows that end theirs; to be called whenever the directory may have changed. */
   endClosed(): void {
     for (const session of this.#sessions.values()) {
-      if (this.#isClosed(session.endpoint)) session.endInTurn('flow_closed');
+      if (this.#isClosed(session)) session.endInTurn('flow_closed');
     }
   }
 
@@ -80,6 +80,11 @@ export class SessionRegistry {
     await this.#empty.promise;
     // A session that was tired of waiting may be gone before its end is on its way to the store.
     await this.#tasks.idle();
+  }
+
+  /** Whether its flow ends its sessions now. */
+  #isClosed({ endpoint }: Session): boolean {
+    return endsSessions(this.#directory.current, endpoint);
   }
 
   /** Announcements reach every process; that of a session whose burn is still on its way must not be lost. */

@@ -1,44 +1,32 @@
 import type { Logger } from 'pino';
 import type { Endpoint } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
-import type { CallListener, CallSpec, MediaCall, MediaPlane, Offer, Reservation } from '../media/media.ts';
+import type { CallListener, CallSpec, MediaCall, MediaPlane, Offer } from '../media/media.ts';
 import type { EndReason } from '../protocol/codes.ts';
-import type { ServerMessage, SessionInfo, SessionMessage } from '../protocol/messages.ts';
+import type { SessionInfo, SessionMessage } from '../protocol/messages.ts';
 import { deadline } from '../shared/deadline.ts';
 import type { Lease, TokenStore } from '../store/store.ts';
 import type { SessionTrace } from '../telemetry/trace.ts';
+import type { ClientSession, SessionClient, SessionGrant } from './client.ts';
+import type { Finisher } from './finisher.ts';
 import { type Deadlines, type Effect, type Event, initial, type State, step, type TimerName } from './machine.ts';
 import type { TaskQueue } from './task-queue.ts';
 
-/** Whom a session talks to, wherever its socket is; both are no-ops once it is gone. */
-export interface SessionClient {
-  send(message: ServerMessage): void;
-  close(code: number): void;
-}
-
-/** What the burn gave, and what was held for it. */
-export interface SessionGrant {
-  lease: Lease;
-  /** Milliseconds until the session expires, counted from now. */
-  remainingMs: number;
-  /** Epoch milliseconds of the same moment by the store's clock, for people to read. */
-  expiresAt: number;
-  call: Pick<CallSpec, 'media' | 'fingerprint'> & { endpoint: Endpoint };
-  reservation: Reservation;
-  /** 256 bits, base64url. */
-  ticket: string;
+/** Hears what becomes of a session. */
+export interface SessionObserver {
+  live(session: Session, sinceStartMs: number): void;
+  /** Told once, when nothing of the session is left. */
+  ended(session: Session, reason: EndReason): void;
 }
 
 export interface SessionDeps {
   media: MediaPlane;
   store: Pick<TokenStore, 'releasePlace'>;
   /** Stores the end, however often that takes. */
-  finish(end: { id: string; sessionId: string; reason: EndReason }): Promise<void>;
+  finisher: Pick<Finisher, 'finish'>;
   deadlines: Deadlines;
   log: Logger;
-  /** Called once, when nothing of the session is left. */
-  onEnded(session: Session, reason: EndReason): void;
-  onLive(session: Session, sinceStartMs: number): void;
+  observer: SessionObserver;
   /** Shared by all sessions. */
   tasks: TaskQueue;
   /** Where sessions are recorded. */
@@ -46,7 +34,7 @@ export interface SessionDeps {
 }
 
 /** One call, from the burn to its end: runs the state machine and owns everything that the session holds. */
-export class Session {
+export class Session implements ClientSession {
   readonly lease: Lease;
   readonly #grant: SessionGrant;
   readonly #deps: SessionDeps;
@@ -186,7 +174,7 @@ export class Session {
       case 'close_client':
         return this.#client?.close(effect.code);
       case 'done':
-        return this.#deps.onEnded(this, effect.reason);
+        return this.#deps.observer.ended(this, effect.reason);
       default:
         return effect satisfies never;
     }
@@ -227,7 +215,7 @@ export class Session {
 
   #toldLive(): void {
     const ms = performance.now() - this.#startedAt;
-    this.#deps.onLive(this, ms);
+    this.#deps.observer.live(this, ms);
     this.#deps.trace?.live(ms);
   }
 
@@ -261,7 +249,7 @@ export class Session {
     const freed = this.#deps.store.releasePlace({ endpointId, sessionId }).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the place is freed when its lease lapses');
     });
-    const stored = this.#deps.finish({ id: tokenId, sessionId, reason });
+    const stored = this.#deps.finisher.finish({ id: tokenId, sessionId, reason });
     Promise.all([stored, freed]).then(
       () => this.dispatch({ type: 'settled' }),
       (error: unknown) => this.#log.error({ err: error }, 'the end of the session could not be stored'),

@@ -30,7 +30,10 @@ export interface AuditStreamOptions {
   log: StoreLog;
   /** Events that the stream keeps, about: Redis trims whole nodes of it. */
   maxLength: number;
-  onDropped(): void;
+  losses: {
+    /** An event that the stream will never hold. */
+    auditDropped(): void;
+  };
 }
 
 type Entry = Readonly<Record<string, string | undefined>>;
@@ -43,7 +46,7 @@ export class AuditStream {
   readonly #client: RedisClient;
   readonly #trouble: Trouble;
   readonly #maxLength: number;
-  readonly #onDropped: () => void;
+  readonly #losses: AuditStreamOptions['losses'];
   readonly #queue: Entry[] = [];
   #refusals = 0;
   #flushing: Promise<void> | undefined;
@@ -51,10 +54,10 @@ export class AuditStream {
   #empty: (() => void) | undefined;
   #closed = false;
 
-  constructor(redis: RedisSource, { log, maxLength, onDropped }: AuditStreamOptions) {
+  constructor(redis: RedisSource, { log, maxLength, losses }: AuditStreamOptions) {
     this.#trouble = new Trouble(log, 'audit events are written again');
     this.#maxLength = maxLength;
-    this.#onDropped = onDropped;
+    this.#losses = losses;
     this.#client = createRedis(redis, {
       warn: (fields) => log.warn(fields, 'the audit stream cannot be reached; events wait'),
     });
@@ -64,7 +67,7 @@ export class AuditStream {
   /** Never waits and never throws. */
   add(entry: Entry): void {
     const crowded = isRefusal(entry) && this.#refusals >= MAX_REFUSALS;
-    if (this.#closed || crowded || this.#queue.length >= MAX_QUEUED) return this.#onDropped();
+    if (this.#closed || crowded || this.#queue.length >= MAX_QUEUED) return this.#losses.auditDropped();
     this.#queue.push(entry);
     if (isRefusal(entry)) this.#refusals++;
     if (!this.#retry) this.#flush();
@@ -84,7 +87,7 @@ export class AuditStream {
     }
     this.#client.disconnect();
     await this.#flushing;
-    for (const _ of this.#queue.splice(0)) this.#onDropped();
+    for (const _ of this.#queue.splice(0)) this.#losses.auditDropped();
   }
 
   #flush(): void {

@@ -42,10 +42,15 @@ export interface AuditOptions {
   /** Where the stream is; without it the log is all there is. */
   redis?: RedisSource | undefined;
   maxLength: number;
-  /** Called for each event that the stream will never hold. */
-  onDropped(): void;
-  /** Called for each refusal that is told nowhere, because there are too many. */
-  onLeftOut(): void;
+  losses: AuditLosses;
+}
+
+/** Counts what the audit does not tell. */
+export interface AuditLosses {
+  /** An event that the stream will never hold. */
+  auditDropped(): void;
+  /** A refusal that is told nowhere, because there are too many. */
+  auditLeftOut(): void;
 }
 
 /** Refusals that are told in a minute, of one address and of all. */
@@ -61,20 +66,20 @@ export class Audit {
   readonly #log: Logger;
   readonly #stream: AuditStream | undefined;
   readonly #warn: (fields: object, message: string) => void;
-  readonly #onLeftOut: () => void;
+  readonly #losses: AuditLosses;
   readonly #ofPeer = new MinuteCount(REFUSALS_PER_PEER);
   readonly #ofAll = new MinuteCount(REFUSALS);
   readonly #warnings = new MinuteCount(1);
 
-  constructor({ log, redis, maxLength, onDropped, onLeftOut }: AuditOptions) {
-    this.#onLeftOut = onLeftOut;
+  constructor({ log, redis, maxLength, losses }: AuditOptions) {
+    this.#losses = losses;
     this.#warn = (fields, message) => log.warn(fields, message);
     this.#log = log.child({ audit: true });
-    if (redis !== undefined) this.#stream = new AuditStream(redis, { log, maxLength, onDropped });
+    if (redis !== undefined) this.#stream = new AuditStream(redis, { log, maxLength, losses });
   }
 
   readonly record = (event: AuditEvent): void => {
-    if (event.event === 'refusal' && !this.#hasRoom(event.peer ?? '')) return this.#onLeftOut();
+    if (event.event === 'refusal' && !this.#hasRoom(event.peer ?? '')) return this.#losses.auditLeftOut();
     this.#log.info(event, event.event);
     this.#stream?.add({ time: new Date().toISOString(), ...event });
   };

@@ -5,9 +5,7 @@ import { LoopDelay } from './loop-delay.ts';
 
 /** What is read at the moment of a scrape. */
 export interface Gauges {
-  sessions(): number;
-  sockets(): number;
-  calls(): number;
+  held(): { sessions: number; sockets: number; calls: number };
   storeReady(): boolean;
   mediaReady(): boolean;
   /** Since the start. */
@@ -27,45 +25,16 @@ export class Metrics {
   readonly #auditLeftOut: Counter;
   readonly #traceDropped: Counter;
   readonly #live: Histogram;
-  readonly #loopDelay = new LoopDelay();
+  #loopDelay: LoopDelay | undefined;
+  readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
 
-  constructor(gauges: Gauges) {
+  constructor() {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     // They count the 10 ms between two measurements as a delay; ours is below.
     for (const { name } of this.#registry.getMetricsAsArray()) {
       if (name.startsWith('nodejs_eventloop_lag')) this.#registry.removeSingleMetric(name);
     }
-    const loopDelay = this.#loopDelay;
-    new Gauge({
-      name: 'callgate_event_loop_delay_seconds',
-      help: 'How late timers of 10 ms fired since the last scrape; quantile 1 is the latest.',
-      labelNames: ['quantile'],
-      registers,
-      collect() {
-        for (const { quantile, seconds } of loopDelay.take()) this.set({ quantile }, seconds);
-      },
-    });
-    const gauge = (name: string, help: string, read: () => number) =>
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(read());
-        },
-      });
-    gauge('callgate_sessions', 'Sessions of this process.', gauges.sessions);
-    gauge('callgate_sockets', 'Open WebSockets.', gauges.sockets);
-    gauge('callgate_media_calls', 'Calls that hold a place on a worker.', gauges.calls);
-    gauge('callgate_store_ready', '1 while the token store answers.', () => Number(gauges.storeReady()));
-    gauge('callgate_store_shards_away', 'Shards of a Redis Cluster that take no writes.', gauges.shardsAway);
-    gauge(
-      'callgate_store_clock_skew_seconds',
-      "How far the token store's clock is ahead of this process's; of several shards, where they differ most.",
-      () => gauges.clockSkewMs() / 1000,
-    );
-    gauge('callgate_media_ready', '1 while a worker can take calls.', () => Number(gauges.mediaReady()));
     this.#starts = new Counter({
       name: 'callgate_starts_total',
       help: 'Presented starts: burned, or the code of the refusal.',
@@ -99,6 +68,48 @@ export class Metrics {
       help: 'Sessions that the trace could not take, because its disk is slow or full.',
       registers,
     });
+    this.#live = new Histogram({
+      name: 'callgate_time_to_live_seconds',
+      help: 'From the burn until ICE and DTLS are up.',
+      buckets: [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25],
+      registers,
+    });
+  }
+
+  /** To be called once, when there is something to read. */
+  watch(gauges: Gauges): void {
+    const registers = [this.#registry];
+    const loopDelay = new LoopDelay();
+    this.#loopDelay = loopDelay;
+    new Gauge({
+      name: 'callgate_event_loop_delay_seconds',
+      help: 'How late timers of 10 ms fired since the last scrape; quantile 1 is the latest.',
+      labelNames: ['quantile'],
+      registers,
+      collect() {
+        for (const { quantile, seconds } of loopDelay.take()) this.set({ quantile }, seconds);
+      },
+    });
+    const gauge = (name: string, help: string, read: () => number) =>
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    gauge('callgate_sessions', 'Sessions of this process.', () => gauges.held().sessions);
+    gauge('callgate_sockets', 'Open WebSockets.', () => gauges.held().sockets);
+    gauge('callgate_media_calls', 'Calls that hold a place on a worker.', () => gauges.held().calls);
+    gauge('callgate_store_ready', '1 while the token store answers.', () => Number(gauges.storeReady()));
+    gauge('callgate_store_shards_away', 'Shards of a Redis Cluster that take no writes.', gauges.shardsAway);
+    gauge(
+      'callgate_store_clock_skew_seconds',
+      "How far the token store's clock is ahead of this process's; of several shards, where they differ most.",
+      () => gauges.clockSkewMs() / 1000,
+    );
+    gauge('callgate_media_ready', '1 while a worker can take calls.', () => Number(gauges.mediaReady()));
     new Counter({
       name: 'callgate_log_lines_dropped_total',
       help: 'Log lines that were dropped, because nobody read them or their disk was full.',
@@ -108,15 +119,7 @@ export class Metrics {
         this.inc(gauges.droppedLogLines());
       },
     });
-    this.#live = new Histogram({
-      name: 'callgate_time_to_live_seconds',
-      help: 'From the burn until ICE and DTLS are up.',
-      buckets: [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25],
-      registers,
-    });
   }
-
-  readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
 
   started(outcome: 'burned' | CallErrorCode): void {
     this.#starts.inc({ outcome });
@@ -151,6 +154,6 @@ export class Metrics {
   }
 
   close(): void {
-    this.#loopDelay.close();
+    this.#loopDelay?.close();
   }
 }

@@ -12,15 +12,17 @@ const DRAIN_MS = 500;
 
 export interface TraceFileOptions {
   log: Pick<Logger, 'warn'>;
-  /** Called with the number of lines that the file will never hold. */
-  onDropped(lines: number): void;
+  losses: {
+    /** So many lines will never be in the file. */
+    traceDropped(lines: number): void;
+  };
 }
 
 /** Appends lines to a file, in order and whole, so that whoever has a line never waits for the disk. */
 export class TraceFile {
   readonly #path: string;
   readonly #log: TraceFileOptions['log'];
-  readonly #onDropped: TraceFileOptions['onDropped'];
+  readonly #losses: TraceFileOptions['losses'];
   #file: FileHandle;
   /** What the next line written begins with. */
   #lead: string;
@@ -42,12 +44,12 @@ export class TraceFile {
     }
   }
 
-  private constructor(path: string, { file, lead }: Opened, { log, onDropped }: TraceFileOptions) {
+  private constructor(path: string, { file, lead }: Opened, { log, losses }: TraceFileOptions) {
     this.#path = path;
     this.#file = file;
     this.#lead = lead;
     this.#log = log;
-    this.#onDropped = onDropped;
+    this.#losses = losses;
   }
 
   /** Takes a line with its end. Never waits and never throws. */
@@ -137,7 +139,7 @@ export class TraceFile {
   }
 
   #dropped(lines: number): void {
-    this.#onDropped(lines);
+    this.#losses.traceDropped(lines);
     this.#warn('lines are dropped');
   }
 

@@ -9,6 +9,7 @@ import {
   importJWK,
   type JWK,
 } from 'jose';
+import type { Logger } from 'pino';
 import { readTextFile, TextFileError } from '../shared/text-file.ts';
 import type { TokenAlgorithm } from './claims.ts';
 
@@ -77,7 +78,14 @@ export async function importSigningKeys(set: unknown): Promise<SigningKeys> {
   return { signing: { ...signing, privateKey: signing.privateKey }, verifying };
 }
 
-/** A key that lives as long as the process, for a server without configured ones. */
+/** The keys of this file; without one, a key that lives as long as the process. */
+export async function openSigningKeys(path: string | undefined, log: Pick<Logger, 'warn'>): Promise<SigningKeys> {
+  if (path !== undefined) return loadSigningKeys(path);
+  log.warn('no signing keys are configured: made one for this run, tokens end with the process');
+  return ephemeralSigningKeys();
+}
+
+/** A key that lives as long as the process. */
 export const ephemeralSigningKeys = async (): Promise<SigningKeys> => importSigningKeys(await createKeySet('EdDSA'));
 
 /** A JWK set of one new private key, as `callgate keys signing` prints it. */

@@ -14,16 +14,16 @@ it.each([
   ['the server stops', (connection: Connection) => connection.refuseUnstarted(), 'unavailable'],
   ['a second start comes', (connection: Connection) => connection.receive(JSON.stringify(START)), 'bad_message'],
 ])('a start is refused once, also when %s while it is looked at', async (_, happen, code) => {
-  const { promise: admitted, reject: refuse } = Promise.withResolvers<undefined>();
+  const { promise: admitted, reject: refuse } = Promise.withResolvers<never>();
   const refused: string[] = [];
   // A store that answers just then cannot be had on demand.
   const deps = {
-    admission: loadConfig({}).config.admission,
+    settings: loadConfig({}).config.admission,
     log: pino({ level: 'silent' }),
-    admit: () => admitted,
-    recordFailure: async () => true,
-    onStarted: () => {},
-    onRefused: (each) => void refused.push(each),
+    admission: { verify: () => admitted, admit: () => admitted },
+    limits: { recordFailure: async () => true },
+    strangers: { remove: () => {} },
+    events: { refused: (each) => void refused.push(each) },
   } as Partial<ConnectionDeps> as ConnectionDeps;
   const ws = Object.assign(new EventEmitter(), { OPEN: 1, readyState: 1, bufferedAmount: 0, send() {}, close() {} });
   const client = {

@@ -45,12 +45,11 @@ function makeSession(tasks = new TaskQueue()) {
         close: async () => {},
       },
       store: { releasePlace: async () => {} },
-      finish: async () => {},
+      finisher: { finish: async () => {} },
       deadlines: { answer: 1000, connect: 1000, reoffer: 1000, unreachable: 1000, settle: 1000 },
       log: pino({ level: 'silent' }),
       tasks,
-      onLive: () => {},
-      onEnded: (_, reason) => ended.resolve(reason),
+      observer: { live: () => {}, ended: (_, reason) => ended.resolve(reason) },
     },
   );
   session.attach({ send: (message) => told.push(message), close: (code) => told.push(code) });

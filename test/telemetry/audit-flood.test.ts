@@ -10,7 +10,7 @@ describe('an audit that is flooded with refusals', () => {
     lines = [];
     leftOut = 0;
     const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
-    audit = new Audit({ log, maxLength: 1000, onDropped: () => {}, onLeftOut: () => leftOut++ });
+    audit = new Audit({ log, maxLength: 1000, losses: { auditDropped: () => {}, auditLeftOut: () => leftOut++ } });
   });
   const refuse = (peer: string) => audit.record({ event: 'refusal', peer, code: 'api_key_missing' });
   const events = () => lines.filter(({ audit }) => audit === true);

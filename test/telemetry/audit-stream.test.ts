@@ -10,7 +10,11 @@ describe('the audit stream', () => {
   let dropped: number;
   const open = (maxLength = 100_000) => {
     dropped = 0;
-    stream = new AuditStream(redis.url, { log: { warn: () => {} }, maxLength, onDropped: () => dropped++ });
+    stream = new AuditStream(redis.url, {
+      log: { warn: () => {} },
+      maxLength,
+      losses: { auditDropped: () => dropped++ },
+    });
   };
   const length = async () => Number(await redis.cli('XLEN', AUDIT_STREAM));
   beforeEach(async () => {

@@ -17,10 +17,10 @@ const opened = async (path: string) => {
   const warnings: string[] = [];
   const seen = { dropped: 0, warnings };
   const log = { warn: (_: object, message?: string) => void warnings.push(message ?? '') };
-  const onDropped = (lines: number) => {
+  const traceDropped = (lines: number) => {
     seen.dropped += lines;
   };
-  const file = await TraceFile.open(path, { log, onDropped });
+  const file = await TraceFile.open(path, { log, losses: { traceDropped } });
   onTestFinished(() => file.close());
   return { file, seen };
 };
