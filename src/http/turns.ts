@@ -11,8 +11,8 @@ export type Serve = (request: IncomingMessage, response: ServerResponse) => void
 
 /**
  * Has each connection of its servers served in turn: the next request is read once the answer to the last one is written, and
- * other connections get theirs in between. Node itself hands out all requests of a chunk (64 KiB) at once, to be served
- * at the same time, however little of the answers is read.
+ * other connections get theirs in between. Node itself parses up to 2 MiB at once, which takes a second where they are chunks
+ * of a byte, and hands out all requests in it to be served at the same time, however little of the answers is read.
  */
 export class Turns {
   readonly #connections = new WeakMap<Socket, Connection>();
@@ -67,25 +67,24 @@ class Connection {
   readonly #serve: Serve;
   readonly #answerMs: number;
   readonly #parse: (slice: Buffer) => void;
-  readonly #finish: () => void;
   /** The first is being served. */
   readonly #exchanges: [IncomingMessage, ServerResponse][] = [];
   requests = 0;
-  #unread: Buffer = Buffer.alloc(0);
-  #paused = false;
+  #serving = false;
   #stopped = false;
   #idle = false;
-  /** The peer sends nothing more. */
-  #ended = false;
+  #due: NodeJS.Immediate | undefined;
 
   constructor(socket: Socket, serve: Serve, answerMs: number) {
     this.#socket = socket;
     this.#serve = serve;
     this.#answerMs = answerMs;
-    // Node's own, which parse. Another one for `data` also keeps it from reading past the stream (`unconsume` in its
-    // lib/_http_server.js).
-    this.#parse = takeOver(socket, 'data', this.#receive);
-    this.#finish = takeOver(socket, 'end', this.#end);
+    // Node's own, which parses all that comes, as it comes. A listener for `readable` keeps it from reading past the stream
+    // (`unconsume` in its lib/_http_server.js), and whoever takes a body from making the stream flow.
+    const [parse] = socket.listeners('data') as [(slice: Buffer) => void];
+    this.#parse = parse;
+    socket.removeListener('data', parse);
+    socket.on('readable', this.#goOn);
   }
 
   get busy(): boolean {
@@ -98,14 +97,14 @@ class Connection {
 
   take(...exchange: [IncomingMessage, ServerResponse]): void {
     this.requests += 1;
-    if (this.#exchanges.push(exchange) === 1) this.#serveFirst();
+    this.#exchanges.push(exchange);
+    if (!this.#serving) this.#serveFirst();
   }
 
   /** Takes a CONNECT, with which Node lets go of the connection: nothing is read behind it. */
   takeLast(request: IncomingMessage): void {
     this.#letGo();
-    this.#unread = Buffer.alloc(0);
-    this.#socket.pause().on('error', () => {});
+    this.#socket.on('error', () => {});
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     response.once('finish', () => this.#socket.destroySoon());
@@ -117,7 +116,6 @@ class Connection {
     this.requests += 1;
     this.#stopped = true;
     this.#letGo();
-    if (this.#unread.length > 0 && !this.#ended) this.#socket.unshift(this.#unread);
   }
 
   stop(): boolean {
@@ -125,55 +123,44 @@ class Connection {
     return this.#exchanges[0]?.[0].complete ?? false;
   }
 
-  readonly #receive = (chunk: Buffer): void => {
-    this.#idle = false;
-    this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
-    this.#parseOn();
-  };
-
-  readonly #end = (): void => {
-    this.#ended = true;
-    if (this.#unread.length === 0) this.#finish();
-  };
-
   #letGo(): void {
-    this.#socket.removeListener('data', this.#receive).removeListener('end', this.#end);
+    this.#socket.removeListener('readable', this.#goOn);
+    clearImmediate(this.#due);
   }
 
-  /** Until a request is whole and waits for its answer. */
-  #parseOn(): void {
-    while (this.#unread.length > 0 && !this.#isHeld() && !this.#isOver()) {
-      const slice = this.#unread.subarray(0, SLICE_BYTES);
-      this.#unread = this.#unread.subarray(SLICE_BYTES);
-      this.#parse(slice);
-      if (this.#ended && this.#unread.length === 0 && !this.#isOver()) this.#finish();
-    }
-    if (this.#unread.length === 0 || this.#isOver()) return;
-    this.#paused = true;
-    this.#socket.pause();
+  /** Serves what waits, and parses a slice unless a whole request waits for its answer. */
+  readonly #goOn = (): void => {
+    if (this.#isOver()) return;
+    if (!this.#serving && this.busy) this.#serveFirst();
+    if (this.#isHeld()) return;
+    // With nothing left to read this also finds the end.
+    const slice = this.#socket.read(Math.min(SLICE_BYTES, this.#socket.readableLength)) as Buffer | null;
+    if (slice === null) return;
+    this.#idle = false;
+    // Others get theirs before the next slice. Set before this one is parsed, because what is in it may let go.
+    this.#goOnLater();
+    this.#parse(slice);
+  };
+
+  #goOnLater(): void {
+    clearImmediate(this.#due);
+    this.#due = setImmediate(this.#goOn);
   }
 
   #serveFirst(): void {
     const [request, response] = this.#exchanges[0]!;
+    this.#serving = true;
     if (request.method === 'CONNECT') response.assignSocket(this.#socket);
     const inTime = deadline(this.#answerMs, () => this.#socket.destroy());
     response.once('close', () => {
       inTime();
       this.#exchanges.shift();
-      if (this.#stopped) this.#socket.destroySoon();
-      else if (this.#exchanges.length > 0 || this.#paused) setImmediate(() => this.#goOn());
-      else this.#idle = request.complete;
+      this.#serving = false;
+      if (this.#stopped) return this.#socket.destroySoon();
+      this.#idle = request.complete && this.#socket.readableLength === 0 && !this.busy;
+      this.#goOnLater();
     });
     this.#serve(request, response);
-  }
-
-  #goOn(): void {
-    if (this.#isOver()) return;
-    if (this.#exchanges.length > 0) this.#serveFirst();
-    if (!this.#isHeld()) this.#parseOn();
-    if (!this.#paused || this.#unread.length > 0) return;
-    this.#paused = false;
-    this.#socket.resume();
   }
 
   #isHeld(): boolean {
@@ -184,15 +171,4 @@ class Connection {
   #isOver(): boolean {
     return this.#stopped || this.#socket.destroyed || this.#socket.writableEnded;
   }
-}
-
-/** Puts a listener in the place of the one that was added last, and returns that. */
-function takeOver<T extends unknown[]>(
-  socket: Socket,
-  event: string,
-  listener: (...args: T) => void,
-): (...args: T) => void {
-  const own = socket.listeners(event).at(-1) as (...args: T) => void;
-  socket.removeListener(event, own).on(event, listener as (...args: unknown[]) => void);
-  return own;
 }

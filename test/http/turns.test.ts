@@ -89,6 +89,19 @@ describe('requests on one connection', () => {
     expect(order.indexOf('/other')).toBeLessThan(100);
   });
 
+  it('come after a little of a body of another connection that is there already', async () => {
+    let chunks = 0;
+    const before = Promise.withResolvers<number>();
+    const port = await start((request, response) => {
+      if (request.url === '/other') before.resolve(chunks);
+      request.on('data', () => chunks++).on('end', () => response.end());
+    });
+    const [flood, other] = [await dial(port), await dial(port)];
+    flood.write(get('/flood', 'transfer-encoding: chunked\r\n') + '1\r\nx\r\n'.repeat(100_000));
+    other.write(get('/other'));
+    expect(await before.promise).toBeLessThan(5000);
+  });
+
   it('end with the connection when an answer is not taken in time', async () => {
     const closed = Promise.withResolvers<void>();
     const port = await start((request, response) => {
