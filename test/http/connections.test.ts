@@ -37,8 +37,9 @@ describe('the connections of an address', () => {
       return this;
     }
 
+    /** By a reset: whoever merely sends no more still waits for an answer. */
     async close(): Promise<void> {
-      if (this.open) await once(this.#socket.destroy(), 'close');
+      if (this.open) await once(this.#socket.resetAndDestroy(), 'close');
     }
   }
 
