@@ -1,12 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
-/** These wait more than they work, so that two files share the cores well. */
-const SIDE_BY_SIDE = [
+/** These wait more than they work: three files share two cores well. */
+const WAITING = [
   'test/{backend,client,config,demo,directory,gateway,http,mint,protocol,redis,reference,sdp,session,shared,store,telemetry,tokens}/**/*.test.ts',
   'test/*.test.ts',
 ];
-/** This one compares times. */
-const ALONE = ['test/mint/timing.test.ts'];
+/** Browsers take both cores, and these compare times. */
+const ALONE = ['test/browser/**/*.test.ts', 'test/mint/timing.test.ts', 'test/integration/recovery.test.ts'];
 
 export default defineConfig({
   test: {
@@ -17,21 +17,31 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'side by side',
-          include: SIDE_BY_SIDE,
+          name: 'three at a time',
+          include: WAITING,
           exclude: ALONE,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },
       {
         extends: true,
         test: {
-          name: 'one by one',
-          include: ['test/{browser,docs,integration,load,media,peer,scripts,setup,support}/**/*.test.ts', ...ALONE],
-          // Two cores carry a browser, media workers and a Redis at once.
-          fileParallelism: false,
+          name: 'two at a time',
+          include: ['test/**/*.test.ts'],
+          exclude: [...WAITING, ...ALONE],
+          // Servers with media workers, and commands: a core for each file.
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'one at a time',
+          include: ALONE,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
