@@ -83,6 +83,13 @@ export async function expectSound(page: CallerPage): Promise<void> {
   await expect.poll(async () => (await arrived(page)).heard, { timeout: 20_000 }).toBe(true);
 }
 
+/** The call is live, and what has gone through the server comes in now. */
+export async function expectMedia(page: CallerPage): Promise<void> {
+  await expectSound(page);
+  await expectPictures(page);
+  expect(await page.evaluate(() => [seen.states.at(-1), ...seen.errors])).toEqual(['live']);
+}
+
 /** How the page's call ended, once it has. */
 export const ending = (page: CallerPage): Promise<{ reason?: string; code?: string; closeCode?: number }> =>
   page.evaluate(async () => {
