@@ -43,6 +43,15 @@ export const producerParameters = (section: AnsweredSection, cname: string): Rtp
 export const answeredCapabilities = ({ kind, codecs, headerExtensions }: AnsweredSection): RtpCapabilities =>
   capabilitiesOf(kind, codecs, headerExtensions);
 
+/**
+ * Whether the client finds the section of a packet by the MID that the packet carries. Pion does so only where it has the RID
+ * extension as well (`handleIncomingSSRC`), and by default it has neither.
+ */
+export const findsByMid = ({ kind, headerExtensions }: AnsweredSection): boolean =>
+  [MID_EXTENSION, ...(kind === 'video' ? [RID_EXTENSION] : [])].every((uri) =>
+    headerExtensions.some((extension) => extension.uri === uri),
+  );
+
 /** Reads one section and the streams that it declares; throws `CallgateError('negotiation_failed')`. */
 export const readSection = (
   session: SessionDescription,

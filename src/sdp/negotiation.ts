@@ -102,6 +102,11 @@ export class Negotiation {
     Object.assign(this.#section(mid), { direction: 'sendonly', format, declaration });
   }
 
+  /** The next offer declares the stream that one of the caller's own sections carries back. */
+  declareOwn({ mid }: Pick<Section, 'mid'>, declaration: Declaration): void {
+    this.#section(mid).declaration = declaration;
+  }
+
   /** The next offer has the section `inactive`; once that is answered another track of the kind can have it. */
   free({ mid }: Section): void {
     const section = this.#section(mid);

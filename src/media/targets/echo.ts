@@ -1,6 +1,6 @@
 import type { Consumer, Producer } from 'mediasoup/types';
 import type { MediaDirection } from '../../protocol/messages.ts';
-import { type AnsweredSection, answeredCapabilities } from '../../sdp/answered-section.ts';
+import { type AnsweredSection, answeredCapabilities, findsByMid } from '../../sdp/answered-section.ts';
 import { type Direction, isRtx, sends } from '../../sdp/format.ts';
 import type { Target, TargetCall } from './target.ts';
 
@@ -21,6 +21,8 @@ export class EchoTarget implements Target {
   readonly #call: TargetCall;
   readonly #echoes = new Map<string, Echo>();
   #reached = false;
+  /** The client must be told which SSRC is on which section. */
+  #declares = false;
 
   constructor(call: TargetCall, cname: string) {
     this.#call = call;
@@ -37,19 +39,20 @@ export class EchoTarget implements Target {
     const { mid, direction } = section;
     const wanted = sends(direction) ? producer : undefined;
     const old = this.#echoes.get(mid);
-    if (old !== undefined && old.producer === wanted) return;
+    this.#declares ||= !findsByMid(section);
+    if (old !== undefined && old.producer === wanted) return this.#resume(old);
     this.#echoes.delete(mid);
     // The worker has closed the consumer of a closed producer itself.
     if (old?.producer.closed === false) old.consumer?.close();
     if (wanted === undefined) return;
     const echo = { section, producer: wanted };
     this.#echoes.set(mid, echo);
-    if (this.#reached) await this.#consume(echo);
+    if (this.#reached) await this.#consumeAll([echo]);
   }
 
   async reached(): Promise<void> {
     this.#reached = true;
-    await Promise.all([...this.#echoes.values()].map((echo) => this.#consume(echo)));
+    await this.#consumeAll([...this.#echoes.values()]);
   }
 
   async answeredRemote(): Promise<void> {}
@@ -60,6 +63,11 @@ export class EchoTarget implements Target {
 
   close(): void {}
 
+  async #consumeAll(echoes: readonly Echo[]): Promise<void> {
+    await Promise.all(echoes.map((echo) => this.#consume(echo)));
+    if (echoes.some(({ consumer }) => consumer?.paused)) this.#call.renegotiate();
+  }
+
   /**
    * The offer could not declare the SSRC that this makes; the MID that its packets carry leads them to the section.
    * Firefox does not pair an undeclared RTX stream with its media, so there is none: lost packets are sent again as
@@ -69,14 +77,41 @@ export class EchoTarget implements Target {
   async #consume(echo: Echo): Promise<void> {
     const { section, producer } = echo;
     const codecs = section.codecs.filter((codec) => !isRtx(codec));
-    const isWanted = () => !this.#call.transport.closed && this.#echoes.get(section.mid) === echo;
     const rtpCapabilities = answeredCapabilities({ ...section, codecs });
-    const options = { producerId: producer.id, rtpCapabilities, mid: section.mid };
+    const options = { producerId: producer.id, rtpCapabilities, mid: section.mid, paused: this.#mustDeclare() };
     const consumer = await this.#call.transport.consume(options).catch((error: unknown) => {
-      if (isWanted()) throw error;
+      if (this.#isWanted(echo)) throw error;
       return undefined;
     });
-    if (isWanted()) echo.consumer = consumer;
-    else consumer?.close();
+    if (!this.#isWanted(echo)) return consumer?.close();
+    echo.consumer = consumer;
+    if (consumer?.paused) this.#declare(echo, consumer);
+  }
+
+  #isWanted(echo: Echo): boolean {
+    return !this.#call.transport.closed && this.#echoes.get(echo.section.mid) === echo;
+  }
+
+  /** What comes in on a connection with one section can only be of that. */
+  #mustDeclare(): boolean {
+    const { negotiation } = this.#call;
+    return (
+      this.#declares && negotiation.ownSection('audio') !== undefined && negotiation.ownSection('video') !== undefined
+    );
+  }
+
+  #declare({ section, producer }: Echo, { rtpParameters: { encodings = [] } }: Consumer): void {
+    const [{ ssrc } = {}] = encodings;
+    if (ssrc === undefined) throw new Error('a consumer without an SSRC');
+    const { cname } = this;
+    this.#call.negotiation.declareOwn(section, { stream: cname, track: producer.id, cname, ssrc });
+  }
+
+  /** Asks for a key frame, too. */
+  async #resume(echo: Echo): Promise<void> {
+    if (!echo.consumer?.paused) return;
+    await echo.consumer.resume().catch((error: unknown) => {
+      if (this.#isWanted(echo)) throw error;
+    });
   }
 }
