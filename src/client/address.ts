@@ -25,11 +25,14 @@ export function openSocket(address: string, protocols: string[]): WebSocket {
 }
 
 function absoluteUrl(url: unknown): string {
-  const text = typeof url === 'string' || url instanceof URL ? String(url).trim() : '';
+  // Not by `instanceof`: the class may be missing, or that of another frame.
+  const { href = url } = typeof url === 'object' && url !== null ? (url as Partial<URL>) : {};
+  const text = typeof href === 'string' ? href.trim() : '';
   if (text === '') throw invalid('There is no address to connect to');
   const page = globalThis.location?.href;
   const absolute = /^[a-z][a-z0-9+.-]*:/i.test(text);
   if (!absolute && !page) throw invalid('The address is relative, and there is no page that it could be relative to');
+  if (typeof URL === 'undefined') return text;
   try {
     const { href } = new URL(text, page);
     // What is absolute stays as it is written: the URL class of React Native adds a slash to it.

@@ -3,15 +3,16 @@ import type { MediaDirection, ServerMessage, SessionInfo, WantedMedia } from '..
 import { makeCertificate } from './certificate.ts';
 import { Deadlines } from './deadlines.ts';
 import { deferred } from './deferred.ts';
-import { wantedMedia } from './devices.ts';
+import { type MediaChoices, wantedMedia } from './devices.ts';
 import { Emitter } from './emitter.ts';
 import { CallError, type CallErrorDetails, type LocalErrorCode } from './errors.ts';
 import { FirstMedia } from './first-media.ts';
 import { listen } from './listen.ts';
 import { LocalMedia } from './local-media.ts';
 import { watchNetwork } from './network.ts';
+import { now } from './now.ts';
 import { Participants } from './participants.ts';
-import { Peer } from './peer.ts';
+import { checkOptions, Peer } from './peer.ts';
 import type { Kind } from './sdp.ts';
 import { sessionDetails } from './session.ts';
 import { Signaling } from './signaling.ts';
@@ -26,7 +27,7 @@ export class Call extends Emitter<CallEvents> {
   readonly ended: Promise<CallEnd>;
   readonly timings: Timings = {};
 
-  readonly #startedAt = performance.now();
+  readonly #startedAt = now();
   readonly #live = deferred<void>();
   readonly #ended = deferred<CallEnd>();
   readonly #peerReady = deferred<Peer>();
@@ -50,10 +51,11 @@ export class Call extends Emitter<CallEvents> {
   #restarting = false;
   #error: CallError | undefined;
 
-  /** Throws `address_invalid`, before anything is opened. */
+  /** Throws `address_invalid` or `options_invalid`, before anything is opened. */
   constructor(options: ConnectOptions) {
     super();
     const { media = { audio: true, video: true }, signal } = options;
+    checkOptions(options);
     this.live = this.#live.promise;
     this.ended = this.#ended.promise;
     // Whoever only looks at `ended` must not be told of an unhandled rejection.
@@ -63,18 +65,12 @@ export class Call extends Emitter<CallEvents> {
     this.#signaling = new Signaling(options.url, this.#deadlines, {
       open: () => this.#mark('socket'),
       message: (message) => this.#onMessage(message),
-      lost: (closeCode) => this.#lose('network_error', { closeCode }),
+      lost: (details) => this.#lose('network_error', details),
       failed: (error) => this.#fail(error),
     });
-    this.#signaling.present(options, (token) => {
-      this.#wantedChanged = false;
-      return makeStart(options, token, this.#wanted);
-    });
-    this.#createPeer().catch((cause) => this.#failNegotiation(cause));
-    void this.#local.open(media);
-    this.#unlisten.push(watchNetwork(() => this.#restartIce()));
-    if (signal) this.#unlisten.push(listen(signal, 'abort', () => void this.hangup()));
-    if (signal?.aborted) void this.hangup();
+    // A call that was given up before it began shows its token to nobody, and asks for no device.
+    if (signal?.aborted) void Promise.resolve().then(() => this.hangup());
+    else this.#begin(media);
   }
 
   get state(): CallState {
@@ -136,6 +132,18 @@ export class Call extends Emitter<CallEvents> {
 
   get #answered(): boolean {
     return this.timings.answered !== undefined;
+  }
+
+  #begin(media: MediaChoices): void {
+    this.#signaling.present(this.#options, (token) => {
+      this.#wantedChanged = false;
+      return makeStart(this.#options, token, this.#wanted);
+    });
+    this.#createPeer().catch((cause) => this.#failNegotiation(cause));
+    void this.#local.open(media);
+    this.#unlisten.push(watchNetwork(() => this.#restartIce()));
+    const { signal } = this.#options;
+    if (signal) this.#unlisten.push(listen(signal, 'abort', () => void this.hangup()));
   }
 
   async #createPeer(): Promise<void> {
@@ -271,7 +279,7 @@ export class Call extends Emitter<CallEvents> {
 
   #mark(name: keyof Timings): void {
     if (this.timings[name] !== undefined) return;
-    const ms = performance.now() - this.#startedAt;
+    const ms = now() - this.#startedAt;
     this.timings[name] = ms;
     this.emit('timing', { name, ms });
   }

@@ -53,6 +53,8 @@ export async function openDevices(choices: MediaChoices, listener: DeviceListene
   const kinds = KINDS.filter((kind) => constraints[kind]);
   const [kind, another] = kinds;
   if (!kind) return;
+  // Whoever calls hears what is told next.
+  await undefined;
   // Outside a secure context there is no such object (Media Capture and Streams, section 9.1).
   const devices = globalThis.navigator?.mediaDevices as MediaDevices | undefined;
   if (!devices) return kinds.forEach((kind) => void listener.failed(unavailable(kind)));

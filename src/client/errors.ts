@@ -10,6 +10,7 @@ const LOCAL_ERRORS = {
   media_unavailable: 'The camera or microphone cannot be opened',
   network_error: 'The connection to the server was lost',
   not_supported: 'This browser has no WebRTC',
+  options_invalid: 'The options of the connection are refused by this browser',
   token_unavailable: 'No call token could be had',
 } as const;
 

@@ -13,7 +13,8 @@ export type { CallEnd, CallEvents, CallState, ConnectOptions, SessionDetails, Ti
 
 /**
  * Presents a call token and makes its one call. The call is returned at once, so that nothing it tells is missed;
- * `await call.live` waits for media. Throws `not_supported` where there is no WebRTC.
+ * `await call.live` waits for media. Throws `not_supported` where there is no WebRTC, and
+ * `address_invalid` or `options_invalid`, all before the token is shown to anybody.
  *
  * @example
  * const call = connect({ url: minted.ws_url, endpointId: minted.endpoint_id, token: minted.token });
@@ -22,5 +23,6 @@ export type { CallEnd, CallEvents, CallState, ConnectOptions, SessionDetails, Ti
  */
 export function connect(options: ConnectOptions): Call {
   if (typeof RTCPeerConnection === 'undefined') throw new CallError('not_supported');
+  if (typeof WebSocket === 'undefined') throw new CallError('not_supported', { message: 'There is no WebSocket here' });
   return new Call(options);
 }

@@ -1,3 +1,4 @@
+import { CallError } from './errors.ts';
 import { answerStereo, directionOf, type Kind, offerActive, readSections, type Section } from './sdp.ts';
 import type { ConnectOptions } from './types.ts';
 
@@ -22,6 +23,26 @@ export interface Incoming {
   receiver: RTCRtpReceiver;
 }
 
+function newConnection({ iceServers, iceTransportPolicy }: PeerOptions, certificate: RTCCertificate | undefined) {
+  return new RTCPeerConnection({
+    bundlePolicy: 'max-bundle',
+    ...(certificate && { certificates: [certificate] }),
+    ...(iceServers && { iceServers }),
+    ...(iceTransportPolicy && { iceTransportPolicy }),
+  });
+}
+
+/** Throws `options_invalid` for what the browser would refuse later, when the token is spent. */
+export function checkOptions({ certificate, ...options }: PeerOptions & Pick<ConnectOptions, 'certificate'>): void {
+  if (!certificate && !options.iceServers && !options.iceTransportPolicy) return;
+  try {
+    newConnection(options, certificate).close();
+  } catch (cause) {
+    const message = `The ICE servers, their policy or the certificate are refused by this browser: ${(cause as Error).message}`;
+    throw new CallError('options_invalid', { message, cause });
+  }
+}
+
 /** The one RTCPeerConnection of a call; it only ever answers. */
 export class Peer {
   readonly #pc: RTCPeerConnection;
@@ -32,13 +53,7 @@ export class Peer {
   #connected = false;
 
   constructor(options: PeerOptions, certificate: RTCCertificate | undefined, listener: PeerListener) {
-    const { iceServers, iceTransportPolicy } = options;
-    this.#pc = new RTCPeerConnection({
-      bundlePolicy: 'max-bundle',
-      ...(certificate && { certificates: [certificate] }),
-      ...(iceServers && { iceServers }),
-      ...(iceTransportPolicy && { iceTransportPolicy }),
-    });
+    this.#pc = newConnection(options, certificate);
     this.#listener = listener;
     this.#pc.onconnectionstatechange = () => this.#onConnection();
     this.#pc.oniceconnectionstatechange = () => this.#onIce();

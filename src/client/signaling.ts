@@ -2,18 +2,21 @@ import { SUBPROTOCOL } from '../protocol/codes.ts';
 import type { ClientMessage, ServerMessage, StartMessage } from '../protocol/messages.ts';
 import { openSocket, webSocketUrl } from './address.ts';
 import type { Deadlines } from './deadlines.ts';
-import { CallError, isServerCode } from './errors.ts';
+import { CallError, type CallErrorDetails, isServerCode } from './errors.ts';
 import { earlyStart } from './start.ts';
 import type { ConnectOptions } from './types.ts';
 
 /** The server wants a start 5 s after the upgrade; a token that takes longer gets a socket of its own. */
 const TOKEN_PATIENCE_MS = 4000;
 
+const UNOPENED =
+  'The WebSocket could not be opened: check the address, and that what stands before the server passes WebSockets on';
+
 export interface SignalingListener {
   open(): void;
   message(message: ServerMessage): void;
   /** The socket is gone and this was not asked for. */
-  lost(closeCode: number): void;
+  lost(details: CallErrorDetails): void;
   /** No start could be made. */
   failed(error: CallError): void;
 }
@@ -98,22 +101,36 @@ export class Signaling {
     const socket = openSocket(this.#address, protocols);
     this.#socket = socket;
     this.#deadlines.begin('socket');
+    let opened = false;
     const current = () => this.#socket === socket;
-    socket.addEventListener('open', () => {
+    socket.onopen = () => {
       if (!current()) return;
+      opened = true;
       this.#deadlines.end('socket');
       this.#sayStart();
       this.#listener.open();
-    });
-    socket.addEventListener('message', ({ data }) => {
+    };
+    socket.onmessage = ({ data }) => {
       const message = current() ? readServerMessage(data) : undefined;
-      if (message) this.#listener.message(message);
-    });
-    socket.addEventListener('close', ({ code }) => {
+      if (message) this.#hear(message);
+    };
+    socket.onclose = ({ code }) => {
       if (!current()) return;
       this.close();
-      this.#listener.lost(code);
-    });
+      this.#listener.lost({ closeCode: code, ...(!opened && { message: UNOPENED }) });
+    };
+    // A close follows. Outside browsers an error that nobody hears may end the whole program (ws does so).
+    socket.onerror = () => {};
+  }
+
+  #hear(message: ServerMessage): void {
+    // Its patience is over and ours, by its settings or by the slow timers of a page in the background, is not.
+    if (message.type === 'error' && message.code === 'start_timeout' && !this.#hasStart) return this.#drop();
+    this.#listener.message(message);
+  }
+
+  get #hasStart(): boolean {
+    return this.#presented || this.#pending !== undefined;
   }
 
   /** In a frame, unless it went with the upgrade request or has to be fetched first. */

@@ -1,5 +1,5 @@
 // A caller where there is no DOM, as in React Native: WebRTC by a libwebrtc binding, and nothing of a browser beside it.
-// Makes the call that its argument describes, and prints as JSON what it saw.
+// Makes the call that its arguments describe, and prints as JSON what it saw; `hangup` gives it up while it connects.
 
 import { setInterval } from 'node:timers';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,7 +7,7 @@ import wrtc from '@roamhq/wrtc';
 import { WebSocket } from 'ws';
 
 const { RTCAudioSink, RTCAudioSource, RTCVideoSink, RTCVideoSource } = wrtc.nonstandard;
-const [url, endpointId, token] = process.argv.slice(2) as [string, string, string];
+const [url, endpointId, token, how] = process.argv.slice(2) as [string, string, string, string?];
 
 const microphone = new RTCAudioSource();
 const camera = new RTCVideoSource();
@@ -31,11 +31,20 @@ function leaveTheBrowser(): void {
     'TextEncoder',
     'reportError',
     'location',
+    'URL',
+    'performance',
   ];
   for (const name of [...absent, 'addEventListener', 'window', 'document', 'MediaStreamTrack']) {
     Reflect.deleteProperty(globalThis, name);
   }
   Reflect.deleteProperty(Promise, 'withResolvers');
+  // Its events are told to handlers only.
+  for (const { prototype } of [wrtc.RTCPeerConnection, wrtc.MediaStreamTrack, wrtc.MediaStream]) {
+    for (let object = prototype; object !== Object.prototype; object = Object.getPrototypeOf(object)) {
+      Reflect.deleteProperty(object, 'addEventListener');
+      Reflect.deleteProperty(object, 'removeEventListener');
+    }
+  }
   const getUserMedia = async () => new wrtc.MediaStream(tracks);
   Object.defineProperty(globalThis, 'navigator', { value: { mediaDevices: { getUserMedia } } });
   // Node's own WebSocket needs the globals that are gone.
@@ -64,10 +73,16 @@ const call = connect({ url, endpointId, token });
 const errors: unknown[] = [];
 call.on('mediaerror', ({ message }) => errors.push(message));
 call.on('participants', (streams) => count(streams.get('remote')));
-await call.live;
-while (heard.audio < 50 || heard.video < 10) await delay(50);
-await call.hangup();
+if (how === 'hangup') setTimeout(() => void call.hangup(), 50);
+const live = await call.live.then(
+  () => true,
+  () => false,
+);
+while (live && (heard.audio < 50 || heard.video < 10)) await delay(50);
+if (live) await call.hangup();
 for (const timer of sending) clearInterval(timer);
-const end = await call.ended;
+const { reason, error } = await call.ended;
 // The binding keeps threads of its own.
-process.stdout.write(JSON.stringify({ errors, end }), () => process.exit(0));
+process.stdout.write(JSON.stringify({ errors, reason, code: error?.code, message: error?.message }), () =>
+  process.exit(0),
+);
