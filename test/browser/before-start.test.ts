@@ -1,8 +1,8 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type CallerSite, launchBrowser, serveCallerSite } from '../support/browser.ts';
+import { startCall } from '../support/caller.ts';
 import { TestServer } from '../support/server.ts';
-import { startCall } from './caller.ts';
 
 let server: TestServer;
 let site: CallerSite;

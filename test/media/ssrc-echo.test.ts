@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type MediaFixture, type SpecOptions, startMedia } from '../support/media-fixture.ts';
 import { RtcClient } from '../support/rtc-client.ts';
-import { type MediaFixture, type SpecOptions, startMedia } from './media-fixture.ts';
 
 let media: MediaFixture;
 
@@ -37,7 +37,9 @@ const join = async (without: RegExp, spec?: SpecOptions) => {
 const expectMedia = (client: RtcClient) => {
   const before = { ...client.received };
   return expect
-    .poll(() => client.received.audio > before.audio + 5 && client.received.video > before.video + 5, { timeout: 10_000 })
+    .poll(() => client.received.audio > before.audio + 5 && client.received.video > before.video + 5, {
+      timeout: 10_000,
+    })
     .toBe(true);
 };
 
