@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type MediaFixture, type SpecOptions, startMedia } from '..//media-fixture.ts';
+import { type MediaFixture, type SpecOptions, startMedia } from '../support/media.ts';
 import { RtcClient } from '../support/rtc-client.ts';
 
 let media: MediaFixture;
