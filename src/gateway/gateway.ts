@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocketServer } from 'ws';
 import type { Config } from '../config/config.ts';
 import { CallgateError, unspent } from '../errors.ts';
 import { peerAddress } from '../http/address.ts';
@@ -14,6 +13,7 @@ import { deadline } from '../shared/deadline.ts';
 import { newRequestId } from '../telemetry/request-id.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
 import { readEarlyStart } from './early-start.ts';
+import { GateSocket } from './gate-socket.ts';
 import { AddressLimits } from './limits.ts';
 import { Strangers } from './strangers.ts';
 
@@ -23,24 +23,6 @@ const MAX_PAYLOAD_BYTES = Math.max(512 * 1024, maxAnswerBytes(200));
 export interface GatewayDeps extends Pick<ConnectionDeps, 'admission' | 'sessions' | 'events' | 'log'> {
   config: Config;
   connections: Connections;
-}
-
-/**
- * ws closes with its own codes when a frame breaks RFC 6455 or is too large. Clients get the documented error instead,
- * which the connection gives on `broken`.
- */
-class GateSocket extends WebSocket {
-  stream: Socket | undefined;
-
-  override close(code?: number, reason?: string | Buffer): void {
-    // Without a reason: when it echoes the client's close, ws hands the client's reason on.
-    const broken = reason === undefined && code !== undefined && code >= 1002 && code <= 1010;
-    if (broken) return void this.emit('broken');
-    const answered = this.readyState === this.CLOSING;
-    super.close(code, reason);
-    // Both have said close: the server is the first to go (RFC 6455 section 7.1.1), and there is nothing left to wait for.
-    if (answered) this.stream?.destroySoon();
-  }
 }
 
 const SOCKET_OPTIONS = {
@@ -122,7 +104,7 @@ export class Gateway {
 
   /** The 101 is written by now, so that every refusal is a frame and a close code that a browser can read. */
   #accept(ws: GateSocket, request: IncomingMessage): void {
-    ws.stream = request.socket;
+    ws.watch(request.socket, this.#deps.log);
     const peer = peerAddress(request, this.#deps.config.http.trusted_proxies);
     const counted = this.#deps.connections.admitSocket(request.socket, peer);
     const context = { request_id: newRequestId(), peer: peer.address };

@@ -1,3 +1,4 @@
+// Read in Node 24 (lib/_http_server.js): the server puts one listener for `data`, which parses, on every connection before it tells of it.
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { deadline } from '../shared/deadline.ts';

@@ -1,13 +1,10 @@
-import type { ChildProcess } from 'node:child_process';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { Writable } from 'node:stream';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as mediasoup from 'mediasoup';
 import type { Router, RouterRtpCodecCapability, WebRtcServer, Worker } from 'mediasoup/types';
 import type { Logger } from 'pino';
 import type { PortRange } from '../config/port-range.ts';
-import { joinWrites } from '../shared/join-writes.ts';
 import { type BoundPorts, listenInfos } from './addresses.ts';
+import { withoutSignalHandlers } from './hooks/signal-handlers.ts';
+import { WorkerProcess } from './hooks/worker-process.ts';
 import { killProcess } from './kill.ts';
 import { Pulse } from './pulse.ts';
 
@@ -30,26 +27,23 @@ export interface WorkerOptions {
 /** A worker that was told to close and has not ended after this time is killed. */
 const KILL_AFTER_MS = 3000;
 
-/** One that was started and does not say that it runs. */
-const START_TIMEOUT_MS = 10_000;
-
 /** Starts one worker; tries the ports that its predecessor had first. Leaves no process behind when it rejects. */
 export const startWorker = async (
   { mediaCodecs, workerBin, log }: WorkerOptions,
   addresses: readonly string[],
   ports: { last?: BoundPorts | undefined; range?: PortRange | undefined },
 ): Promise<MediaWorker> => {
-  const worker = await withChild(() =>
-    withoutSignalHandlers(() =>
-      mediasoup.createWorker({ logLevel: 'warn', ...(workerBin === undefined ? {} : { workerBin }) }),
-    ),
-  );
+  const child = new WorkerProcess();
+  const settings = { logLevel: 'warn', ...(workerBin === undefined ? {} : { workerBin }) } as const;
+  const make = () => withoutSignalHandlers(() => mediasoup.createWorker(settings), log);
+  const worker = await child.watch(make);
   // From here on it may hang: each request fails when it is killed for it.
   const pulse = new Pulse(worker, log);
   try {
     const webRtcServer = await listen(worker, addresses, ports);
     const router = await worker.createRouter({ mediaCodecs });
     const { udpSockets, tcpServers } = await webRtcServer.dump();
+    child.check(log);
     const bound = { udp: udpSockets.map(({ port }) => port), tcp: tcpServers.map(({ port }) => port) };
     return { worker, webRtcServer, router, ports: bound, pulse };
   } catch (error) {
@@ -98,61 +92,5 @@ const listen = async (
     const where = addresses.join(', ');
     const what = range === undefined ? '' : ` in ${range.min}-${range.max}`;
     throw new Error(`a media worker finds no free port${what} on ${where}: ${cause.message}`, { cause });
-  });
-};
-
-/**
- * mediasoup closes each of its workers on SIGINT and SIGTERM by itself, which would cut every call before the server's
- * own stop has told anybody. Its constructor registers the handlers synchronously.
- */
-const withoutSignalHandlers = <T>(make: () => T): T => {
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  const before = signals.map((signal) => new Set(process.listeners(signal)));
-  const made = make();
-  for (const [index, signal] of signals.entries()) {
-    for (const listener of process.listeners(signal)) {
-      if (!before[index]?.has(listener)) process.removeListener(signal, listener);
-    }
-  }
-  return made;
-};
-
-/** The descriptor that mediasoup writes its requests to. */
-const REQUESTS_FD = 3;
-
-const REQUESTS_OF_A_WRITE = 64;
-
-/** Makes a worker and looks after its process until it runs; mediasoup spawns it synchronously. */
-const withChild = async (make: () => Promise<Worker>): Promise<Worker> => {
-  let child: ChildProcess | undefined;
-  let spawnError: Error | undefined;
-  const onSpawn = (message: unknown) => {
-    child = (message as { process: ChildProcess }).process;
-    joinRequests(child);
-    // Without a free descriptor `spawn` makes a child without pipes: mediasoup throws before it listens for this.
-    child.on('error', (error) => {
-      spawnError = error;
-    });
-  };
-  subscribe('child_process', onSpawn);
-  const making = make();
-  unsubscribe('child_process', onSpawn);
-  const timer = setTimeout(() => child?.kill('SIGKILL'), START_TIMEOUT_MS);
-  try {
-    return await making;
-  } catch (error) {
-    // The event comes after what mediasoup throws.
-    await nextTurn();
-    throw spawnError ?? error;
-  } finally {
-    clearTimeout(timer);
-  }
-};
-
-/** The worker reads a stream of messages. */
-const joinRequests = (child: ChildProcess): void => {
-  child.once('spawn', () => {
-    const requests = child.stdio[REQUESTS_FD];
-    if (requests instanceof Writable) joinWrites(requests, REQUESTS_OF_A_WRITE);
   });
 };

@@ -1,7 +1,6 @@
-import type { Socket } from 'node:net';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { joinWrites } from '../shared/join-writes.ts';
 import type { RedisAccess, RedisSource } from './access.ts';
+import { withJoinedCommands } from './joined-commands.ts';
 import './stream-errors.ts';
 import { type HostPort, parseRedisUrl, type RedisTarget } from './url.ts';
 
@@ -50,7 +49,7 @@ export function createRedis(source: RedisSource, log: StoreLog): RedisClient {
   const client =
     target.kind === 'cluster'
       ? clusterOf(target.nodes, entry)
-      : withJoinedWrites(comeBack(new Redis(singleOf(target, entry, access.sentinel))));
+      : withJoinedCommands(comeBack(new Redis(singleOf(target, entry, access.sentinel))), log);
   // Told once an outage, not once a reconnect. Only a code is told: some servers repeat their input in an error.
   let told = false;
   client.on('error', (error: Error & { command?: { name: string } }) => {
@@ -81,29 +80,6 @@ function comeBack(client: Redis): Redis {
     if (!asked) setTimeout(() => asked || client.connect().catch(() => undefined), reconnectAfter(3)).unref();
   });
   return client;
-}
-
-/** Redis works on these while the next ones are written. */
-const COMMANDS_OF_A_WRITE = 8;
-
-/** ioredis's own pipelining would not recover from a NOSCRIPT. */
-function withJoinedWrites(client: Redis): Redis {
-  client.on('connect', () => {
-    readFirst(client.stream);
-    joinWrites(client.stream, COMMANDS_OF_A_WRITE);
-  });
-  return client;
-}
-
-/** ioredis gives a silent connection up from a timer; what came while this process was stopped is read before that. */
-function readFirst(stream: Redis['stream']): void {
-  const destroy = stream.destroy.bind(stream);
-  stream.destroy = (error?: Error) => {
-    if (!error?.message.startsWith('Socket timeout')) return destroy(error);
-    const read = (stream as Socket).bytesRead;
-    setImmediate(() => (stream as Socket).bytesRead === read && destroy(error));
-    return stream;
-  };
 }
 
 function singleOf(

@@ -1,3 +1,4 @@
+// Read in ioredis 6.0.0: every connector keeps its stream in a property of this name, and nothing else sets it.
 import type { Socket } from 'node:net';
 import { AbstractConnector } from 'ioredis';
 
