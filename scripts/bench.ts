@@ -5,13 +5,14 @@ import { benchBurns } from './bench/burns.ts';
 import { benchEndings } from './bench/endings.ts';
 import { benchFirstMedia } from './bench/first-media.ts';
 import { benchHeld } from './bench/held.ts';
-import { describeMachine } from './bench/machine.ts';
+import { janusVersion } from './bench/janus/server.ts';
 import type { Row, Setting } from './bench/measure.ts';
 import { benchMedia } from './bench/media.ts';
 import { benchMints } from './bench/mints.ts';
 import { benchSessions } from './bench/sessions.ts';
 import { benchSignatures } from './bench/signatures.ts';
 import { formatTable } from './bench/table.ts';
+import { describeMachine } from './shared/machine.ts';
 
 type Bench = (setting: Setting) => Promise<Row[]>;
 
@@ -52,7 +53,9 @@ try {
   };
   const rows: Row[] = [];
   for (const name of wanted) rows.push(...(await BENCHES[name]!(setting)));
-  console.log(`\n${await describeMachine()}; medians of ${setting.rounds}\n\n${formatTable(rows)}`);
+  const janus = await janusVersion();
+  const machine = `${await describeMachine()}, ${janus === undefined ? 'no Janus' : `Janus ${janus}`}`;
+  console.log(`\n${machine}; medians of ${setting.rounds}\n\n${formatTable(rows)}`);
 } finally {
   await redis.stop();
 }

@@ -5,7 +5,8 @@ import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { LEASE_MS, RETENTION_MS } from '../../src/store/store.ts';
 import { parseTokenId } from '../../src/tokens/claims.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
-import { inRounds, type Row, rate, row, type Setting } from './measure.ts';
+import { rate } from '../shared/rates.ts';
+import { inRounds, type Row, row, type Setting } from './measure.ts';
 
 const ENDPOINT = 'ep_bench';
 const IN_FLIGHT = 64;

@@ -1,6 +1,6 @@
+import { rate } from '../shared/rates.ts';
+import type { BenchServer } from '../shared/server.ts';
 import { GateClient, startRequest } from './gate-client.ts';
-import { rate } from './measure.ts';
-import type { BenchServer } from './server.ts';
 
 const IN_FLIGHT = 64;
 

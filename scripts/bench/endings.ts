@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { cpuUsed, perPiece, total } from '../shared/process-usage.ts';
+import { rate } from '../shared/rates.ts';
+import { BenchServer } from '../shared/server.ts';
+import type { Closed, LoopDelays } from '../shared/server-probe.ts';
 import { type GateCall, GateClient, startRequest } from './gate-client.ts';
 import { LiveClients } from './live-clients.ts';
-import { inRounds, type Row, rate, row, type Setting } from './measure.ts';
+import { inRounds, type Row, row, type Setting } from './measure.ts';
 import { MediasoupFloor } from './mediasoup-floor.ts';
-import { cpuUsed, perPiece, total } from './process-usage.ts';
-import { BenchServer } from './server.ts';
-import type { Closed, LoopDelays } from './server-probe.ts';
 
 const IN_FLIGHT = 64;
 

@@ -5,11 +5,11 @@ import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
 import { launchBrowser } from '../../test/support/browser.ts';
+import { BenchServer, LASTING } from '../shared/server.ts';
 import { opener, WARM_UP } from './drive.ts';
 import type { FirstMedia } from './first-media/page.ts';
 import { JANUS_IS_MISSING, JanusServer } from './janus/server.ts';
 import { type Row, row, type Setting } from './measure.ts';
-import { BenchServer, LASTING } from './server.ts';
 
 /** Calls of each kind that nobody counts, until the browser has compiled what it needs. */
 const BROWSER_WARM_UP = 3;

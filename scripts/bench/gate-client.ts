@@ -1,7 +1,7 @@
 import { newIdentity, writeAnswer } from '../../src/peer/sdp/answer.ts';
 import { CONNECT_PATH, SUBPROTOCOL } from '../../src/protocol/codes.ts';
 import { earlyStart } from '../../test/support/ws-client.ts';
-import { type BenchServer, ENDPOINT } from './server.ts';
+import { type BenchServer, ENDPOINT } from '../shared/server.ts';
 import { TextSocket, upgradeRequest } from './text-socket.ts';
 
 /** The upgrade request that starts a call, so that it can be made before the clock runs. */

@@ -1,11 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
+import { percentiles } from '../../src/load/percentiles.ts';
+import { memoryUsed, perPiece, total, type Usage } from '../shared/process-usage.ts';
+import { rate } from '../shared/rates.ts';
+import { BenchServer } from '../shared/server.ts';
+import type { LoopDelays } from '../shared/server-probe.ts';
 import { type GateCall, GateClient, startRequest } from './gate-client.ts';
-import { percentile, type Row, rate, row, type Setting } from './measure.ts';
+import { type Row, row, type Setting } from './measure.ts';
 import { MediasoupFloor } from './mediasoup-floor.ts';
-import { memoryUsed, perPiece, total, type Usage } from './process-usage.ts';
-import { BenchServer } from './server.ts';
-import type { LoopDelays } from './server-probe.ts';
 
 const IN_FLIGHT = 64;
 
@@ -102,9 +104,9 @@ function makeRows(count: number) {
     lateness(calls: readonly GateCall[]) {
       const wrong = calls.find(({ reason }) => reason !== 'expired');
       if (wrong !== undefined) throw new Error(`a held session ended ${wrong.reason || 'without a word'}`);
-      const ms = calls.map(({ endedAt, dueAt }) => endedAt - dueAt);
-      usual.ours.push(percentile(ms, 0.5));
-      latest.ours.push(percentile(ms, 0.99));
+      const { p50, p99 } = percentiles(calls.map(({ endedAt, dueAt }) => endedAt - dueAt));
+      usual.ours.push(p50);
+      latest.ours.push(p99);
     },
   };
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { ask } from './ask.ts';
-import { type BenchServer, LASTING } from './server.ts';
+import { ask } from '../shared/ask.ts';
+import { type BenchServer, LASTING } from '../shared/server.ts';
 
 /** Sessions with real media, in a process of their own. */
 export class LiveClients implements Disposable {

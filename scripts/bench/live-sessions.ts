@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RtcPeer } from '../../src/peer/rtc-peer.ts';
 import { startCall } from '../../test/support/ws-client.ts';
-import { answer } from './ask.ts';
+import { answer } from '../shared/ask.ts';
 
 /** Connecting takes milliseconds; what takes this long will never happen. */
 const PATIENCE_MS = 15_000;

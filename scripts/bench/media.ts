@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { cpuUsed, perPiece } from '../shared/process-usage.ts';
+import { BenchServer } from '../shared/server.ts';
 import { LiveClients } from './live-clients.ts';
 import { type Row, row, type Setting } from './measure.ts';
-import { cpuUsed, perPiece } from './process-usage.ts';
-import { BenchServer } from './server.ts';
 
 /** What sessions with real media cost while they go on, for sizing; there is no floor under it but mediasoup itself. */
 export async function benchMedia(setting: Setting): Promise<Row[]> {

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { ask } from './ask.ts';
+import { ask } from '../shared/ask.ts';
 
 /** mediasoup alone, in a process of its own. */
 export class MediasoupFloor implements Disposable {

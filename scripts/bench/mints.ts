@@ -1,9 +1,10 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent } from 'node:http';
-import { inRounds, type Row, rate, row, type Setting } from './measure.ts';
-import { post } from './post.ts';
-import { BenchServer, ENDPOINT } from './server.ts';
+import { post } from '../shared/post.ts';
+import { rate } from '../shared/rates.ts';
+import { BenchServer, ENDPOINT } from '../shared/server.ts';
+import { inRounds, type Row, row, type Setting } from './measure.ts';
 
 const IN_FLIGHT = 32;
 

@@ -3,8 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createWorker } from 'mediasoup';
 import type { Producer, RtpParameters, WebRtcServer, WebRtcTransport } from 'mediasoup/types';
 import { routerCodecs } from '../../src/sdp/codecs.ts';
-import { answer } from './ask.ts';
-import { rate } from './measure.ts';
+import { answer } from '../shared/ask.ts';
+import { rate } from '../shared/rates.ts';
 
 const IN_FLIGHT = 64;
 const worker = await createWorker({ logLevel: 'none' });

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { cpuUsed, perPiece, total, type Usage } from '../shared/process-usage.ts';
+import { BenchServer } from '../shared/server.ts';
 import { drive, opener, WARM_UP } from './drive.ts';
 import { JanusCall } from './janus/client.ts';
 import { JANUS_IS_MISSING, JanusServer } from './janus/server.ts';
 import { inRounds, type Row, row, type Setting } from './measure.ts';
 import { MediasoupFloor } from './mediasoup-floor.ts';
-import { cpuUsed, perPiece, total, type Usage } from './process-usage.ts';
-import { BenchServer } from './server.ts';
 
 /** What a server has begun when it answers, it finishes within this. */
 const SETTLE_MS = 300;

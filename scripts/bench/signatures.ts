@@ -5,7 +5,8 @@ import { newTokenId } from '../../src/tokens/ids.ts';
 import { createKeySet, importSigningKeys } from '../../src/tokens/keys.ts';
 import { createSigner } from '../../src/tokens/signer.ts';
 import { createVerifier } from '../../src/tokens/verifier.ts';
-import { inRounds, type Row, rate, row, type Setting } from './measure.ts';
+import { rate } from '../shared/rates.ts';
+import { inRounds, type Row, row, type Setting } from './measure.ts';
 
 const ISSUER = 'callgate';
 const LEEWAY_SECONDS = 5;

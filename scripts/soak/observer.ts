@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TestRedis } from '../../test/support/redis.ts';
-import { memoryUsed } from '../bench/process-usage.ts';
-import type { BenchServer } from '../bench/server.ts';
+import { memoryUsed } from '../shared/process-usage.ts';
+import type { BenchServer } from '../shared/server.ts';
 import type { Sample, State } from './verdict.ts';
 
 const SAMPLE_MS = 5000;

@@ -1,5 +1,5 @@
 import type { Percentiles } from '../../src/load/report.ts';
-import { alignColumns, round } from '../bench/table.ts';
+import { alignColumns, round } from '../shared/columns.ts';
 import { afterWarmUp, mintedBy, type Sample, type Soak, type State, slopePerMinute } from './verdict.ts';
 
 /** What a soak showed, as columns of plain text. */

@@ -6,7 +6,7 @@ import { json, text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { Report } from '../../src/load/report.ts';
 import type { Media } from '../../src/peer/index.ts';
-import { type BenchServer, ENDPOINT, LASTING } from '../bench/server.ts';
+import { type BenchServer, ENDPOINT, LASTING } from '../shared/server.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 

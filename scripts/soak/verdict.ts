@@ -1,6 +1,6 @@
 import type { Report } from '../../src/load/report.ts';
 import { percent } from '../../src/load/thresholds.ts';
-import { median } from '../bench/measure.ts';
+import { median } from '../shared/rates.ts';
 
 /** One look at the server while calls come and go. */
 export interface Sample {

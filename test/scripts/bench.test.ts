@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { percentile } from '../../scripts/bench/measure.ts';
 import { formatTable } from '../../scripts/bench/table.ts';
 import { TextSocket, upgradeRequest } from '../../scripts/bench/text-socket.ts';
 
@@ -62,10 +61,6 @@ it('it answers pings, and closes with a handshake from either side', async () =>
 it('it fails when the upgrade is refused', async () => {
   const socket = new TextSocket(port, 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n', () => undefined);
   await expect(socket.closed).rejects.toThrow('the upgrade was answered with HTTP/1.1 426');
-});
-
-it('percentiles are values that were measured', () => {
-  expect([0, 0.5, 0.99, 1].map((share) => percentile([4, 1, 3, 2], share))).toEqual([1, 2, 4, 4]);
 });
 
 it('the table compares neighbours in time, and has no ratio where one side is missing', () => {

@@ -2,19 +2,16 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { promisify } from 'node:util';
-import { janusVersion } from './janus/server.ts';
 
 /** What the figures were measured on, in one line. */
 export async function describeMachine(): Promise<string> {
   const { stdout } = await promisify(execFile)('redis-server', ['--version']);
   const redis = /v=([\d.]+)/.exec(stdout)?.[1];
-  const janus = await janusVersion();
   return [
     `${cpus()[0]?.model.trim()}, ${cpus().length} cores`,
     `Node ${process.versions.node}`,
     `Redis ${redis}`,
     `mediasoup ${mediasoupVersion()}`,
-    janus === undefined ? 'no Janus' : `Janus ${janus}`,
   ].join(', ');
 }
 

@@ -11,8 +11,8 @@ import { createApiKey } from '../../src/mint/api-keys.ts';
 import { createKeySet } from '../../src/tokens/keys.ts';
 import { freePort } from '../../test/support/ports.ts';
 import { ask } from './ask.ts';
-import { rate } from './measure.ts';
 import { post } from './post.ts';
+import { rate } from './rates.ts';
 
 const PROBE = new URL('./server-probe.ts', import.meta.url).href;
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
