@@ -1,4 +1,3 @@
-import { accessSync, constants, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,37 +5,23 @@ import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { isLoopback } from '../shared/loopback.ts';
 import { listenMistake } from './media-addresses.ts';
+import { FILES, fileMistake, type NamedFile, READABLE } from './named-files.ts';
 import { ANNOUNCED_ADDRESS, type Config, ConfigSchema, PORT_RANGE, REDIS_URL_FORMS } from './schema.ts';
 import { unknownVariables } from './unknown-variables.ts';
 import { ConfigError, fitSchema, type Loose, listOf, type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
 
 export type { Config };
 
-const READABLE = { mode: constants.R_OK, allowed: 'the path of a readable file' };
-
-/** Settings that name a file, and what this process must be allowed to do with it. */
-const FILES: readonly { path: Path; mode: number; allowed: string }[] = [
-  { path: ['tenants'], ...READABLE },
-  { path: ['tokens', 'signing_keys'], ...READABLE },
-  { path: ['redis', 'tls', 'ca'], ...READABLE },
-  { path: ['redis', 'tls', 'cert'], ...READABLE },
-  { path: ['redis', 'tls', 'key'], ...READABLE },
-  { path: ['redis', 'password_file'], ...READABLE },
-  { path: ['redis', 'sentinel', 'password_file'], ...READABLE },
-  { path: ['media', 'worker_bin'], mode: constants.X_OK, allowed: 'the path of an executable file' },
-  { path: ['trace'], mode: constants.W_OK, allowed: 'the path of a file that can be written' },
-];
-
 /** Where each variable goes, and what it may be. */
-const VARIABLES: Readonly<Record<string, { path: Path; allowed: string }>> = {
+const VARIABLES: Readonly<Record<string, { path: Path; allowed: string } | NamedFile>> = {
   PORT: { path: ['http', 'port'], allowed: 'a whole number from 0 to 65535' },
   HOST: { path: ['http', 'host'], allowed: 'an IP address or host name' },
   REDIS_URL: { path: ['redis_url'], allowed: REDIS_URL_FORMS },
-  CALLGATE_TENANTS: FILES[0]!,
-  CALLGATE_SIGNING_KEYS: FILES[1]!,
+  CALLGATE_TENANTS: FILES.tenants,
+  CALLGATE_SIGNING_KEYS: FILES.signingKeys,
   CALLGATE_ANNOUNCED_ADDRESS: { path: ['media', 'announced_address'], allowed: ANNOUNCED_ADDRESS },
   CALLGATE_RTC_PORTS: { path: ['media', 'rtc_ports'], allowed: PORT_RANGE },
-  MEDIASOUP_WORKER_BIN: FILES.find(({ path }) => path[1] === 'worker_bin')!,
+  MEDIASOUP_WORKER_BIN: FILES.workerBin,
   LOG_LEVEL: { path: ['log_level'], allowed: `one of ${ConfigSchema.properties.log_level.enum.join(', ')}` },
 };
 
@@ -103,19 +88,19 @@ function fromFile(named: string | undefined): { settings: unknown; mistakes: str
   const defaults = Value.Default(ConfigSchema, {});
   if (!named) return { settings: defaults, mistakes: [] };
   const path = resolve(named);
-  if (!isAccessible(path, READABLE.mode)) {
-    return { settings: defaults, mistakes: [`CALLGATE_CONFIG must be ${READABLE.allowed}`] };
-  }
+  const unusable = fileMistake(path, READABLE);
+  if (unusable !== undefined) return { settings: defaults, mistakes: [`CALLGATE_CONFIG ${unusable}`] };
   const file = readYamlFile(path);
   const settings: unknown = fitSchema(file, ConfigSchema);
   const issuers = listOf(Value.Pointer.Get(settings, '/issuers'));
   const jwksFiles = issuers.map((_, i) => ({ path: ['issuers', i, 'jwks_file'], ...READABLE }));
-  for (const { path: key, mode, allowed } of [...FILES, ...jwksFiles]) {
-    const named = Value.Pointer.Get(settings, pointer(key));
+  for (const setting of [...Object.values(FILES), ...jwksFiles]) {
+    const named = Value.Pointer.Get(settings, pointer(setting.path));
     if (typeof named !== 'string') continue;
     const absolute = resolve(dirname(path), named);
-    if (isAccessible(absolute, mode)) set(settings, key, absolute);
-    else file.mistake(key, `must be ${allowed}`);
+    const mistake = fileMistake(absolute, setting);
+    if (mistake === undefined) set(settings, setting.path, absolute);
+    else file.mistake(setting.path, mistake);
   }
   checkIssuers(file, issuers, Value.Pointer.Get(settings, '/tokens/issuer'));
   return { settings, mistakes: file.mistakes() };
@@ -137,14 +122,19 @@ function checkIssuers(file: YamlFile, issuers: readonly Loose[], own: unknown): 
 /** Lays the variables over the settings; returns what is wrong with them, by name. */
 function override(settings: unknown, env: Environment): string[] {
   const mistakes: string[] = [];
-  for (const [name, { path, allowed }] of Object.entries(VARIABLES)) {
+  for (const [name, setting] of Object.entries(VARIABLES)) {
     const value = env[name];
     if (!value) continue;
     const typed = name === 'PORT' && /^\d+$/.test(value) ? Number(value) : value;
-    const file = FILES.find((file) => file.path.join() === path.join());
-    const isGood = file ? isAccessible(resolve(value), file.mode) : Value.Check(schemaOf(path), typed);
-    if (isGood) set(settings, path, file ? resolve(value) : typed);
-    else mistakes.push(`${name} must be ${allowed}`);
+    const isFile = 'mode' in setting;
+    const { path, allowed } = setting;
+    const mistake = isFile
+      ? fileMistake(resolve(value), setting)
+      : Value.Check(schemaOf(path), typed)
+        ? undefined
+        : `must be ${allowed}`;
+    if (mistake === undefined) set(settings, path, isFile ? resolve(value) : typed);
+    else mistakes.push(`${name} ${mistake}`);
   }
   return mistakes;
 }
@@ -220,24 +210,6 @@ function set(settings: unknown, path: Path, value: unknown): void {
 
 function schemaOf(path: Path): TSchema {
   return Value.Pointer.Get(ConfigSchema, pointer(path.flatMap((part) => ['properties', part]))) as TSchema;
-}
-
-function isAccessible(path: string, mode: number): boolean {
-  try {
-    accessSync(path, mode);
-    return !statSync(path).isDirectory();
-  } catch (error) {
-    return mode === constants.W_OK && (error as NodeJS.ErrnoException).code === 'ENOENT' && canHoldFiles(dirname(path));
-  }
-}
-
-function canHoldFiles(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK | constants.X_OK);
-    return statSync(path).isDirectory();
-  } catch {
-    return false;
-  }
 }
 
 function deepFreeze<T>(value: T): T {

@@ -3,7 +3,7 @@ import type { Static, TSchema } from 'typebox';
 import type { TLocalizedValidationError } from 'typebox/error';
 import { Settings } from 'typebox/system';
 import { Value } from 'typebox/value';
-import { LineCounter, parseDocument } from 'yaml';
+import { LineCounter, parseDocument, type YAMLError } from 'yaml';
 import { readTextFile, readTextFileSync } from '../shared/text-file.ts';
 import { ExpansionError, YamlValues } from './yaml-values.ts';
 
@@ -58,7 +58,7 @@ export function parseYaml(text: string, name: string): YamlFile {
     const options = { lineCounter: notes.lines, prettyErrors: false, stringKeys: true, uniqueKeys: false } as const;
     // One schema, whatever a %YAML directive or a tag asks for.
     const document = parseDocument(text, { ...options, schema: 'core', resolveKnownTags: false });
-    for (const { pos, message } of [...document.errors, ...document.warnings]) notes.add(pos[0], message);
+    for (const error of [...document.errors, ...document.warnings]) notes.add(error.pos[0], messageOf(error));
     if (document.errors.length > 0) throw new ConfigError(notes.told());
     const values = new YamlValues(document, (offset, message) => notes.add(offset, message));
     return {
@@ -76,6 +76,13 @@ export function parseYaml(text: string, name: string): YamlFile {
     else throw error;
     throw new ConfigError(notes.told());
   }
+}
+
+/** The library's own words, but for those that speak of its inside. */
+function messageOf({ code, message }: YAMLError): string {
+  if (code === 'RESOURCE_EXHAUSTION') return 'is nested too deeply';
+  if (code === 'MULTIPLE_DOCS') return 'a second document begins here; only one may be in a file';
+  return code === 'NON_STRING_KEY' ? 'a key must be text' : message;
 }
 
 /** Mistakes of one file, told in the order of their places; what is told is bounded, and the rest is counted. */

@@ -14,8 +14,8 @@ export interface Source {
 
 export type FromThread = { entries: Entry[]; done: boolean } | { mistakes: readonly string[] };
 
-/** A text of this length is read in some milliseconds, unless it has anchors; starting a thread takes more. */
-const SMALL = 16_384;
+/** A text of this length is read in some milliseconds, whatever is wrong with it, unless it has anchors; starting a thread takes more. */
+const SMALL = 2048;
 
 /** The largest file takes a small part of it. */
 const DEADLINE_MS = 60_000;

@@ -20,6 +20,7 @@ export async function* piecesOf(path: string): AsyncGenerator<string> {
     const decoder = new TextDecoder();
     let isFirst = true;
     for await (const piece of (await isPlainFile(path)) ? read(path, createReadStream(path)) : readPipe(path)) {
+      if (isFirst && isGzip(piece)) throw new UsageError(`${path} is compressed; give what \`zcat\` makes of it`);
       if (isFirst && isUtf16(piece)) throw new UsageError(`${path} is UTF-16; save it as UTF-8`);
       isFirst = false;
       yield decoder.decode(piece, { stream: true });
@@ -30,6 +31,9 @@ export async function* piecesOf(path: string): AsyncGenerator<string> {
     throw new UsageError(`${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
 }
+
+/** RFC 1952 section 2.3.1 */
+const isGzip = ([first, second]: Uint8Array): boolean => first === 0x1f && second === 0x8b;
 
 async function isPlainFile(path: string): Promise<boolean> {
   const kind = await stat(path);

@@ -120,9 +120,6 @@ describe('the environment', () => {
     ['PORT', '-1', 'a whole number from 0 to 65535'],
     ['HOST', 'http://localhost', 'an IP address or host name'],
     ['REDIS_URL', 'localhost:6379', 'a redis://'],
-    ['CALLGATE_TENANTS', '/nonexistent/t.yaml', 'the path of a readable file'],
-    ['CALLGATE_CONFIG', '/nonexistent/c.yaml', 'the path of a readable file'],
-    ['CALLGATE_SIGNING_KEYS', '/nonexistent/k.json', 'the path of a readable file'],
     ['CALLGATE_ANNOUNCED_ADDRESS', 'a b', 'an IP address or host name'],
     ['CALLGATE_ANNOUNCED_ADDRESS', '0.0.0.0', 'an IP address or host name that clients can reach'],
     ['CALLGATE_ANNOUNCED_ADDRESS', 'fe80::1', 'an IP address or host name that clients can reach'],
@@ -131,13 +128,34 @@ describe('the environment', () => {
     ['CALLGATE_RTC_PORTS', '0-1', 'one range min-max'],
     ['CALLGATE_RTC_PORTS', '1-65536', 'one range min-max'],
     ['CALLGATE_RTC_PORTS', '1-2,4-5', 'one range min-max'],
-    ['MEDIASOUP_WORKER_BIN', 'package.json', 'the path of an executable file'],
     ['LOG_LEVEL', 'loud', 'one of trace, debug, info, warn, error, fatal'],
   ])('says what %s may be instead of %s, and does not repeat it', (name, value, allowed) => {
     const [mistake, ...others] = mistakes({ CALLGATE_TENANTS: TENANTS, [name]: value });
     expect(mistake).toContain(`${name} must be ${allowed}`);
     expect(mistake).not.toContain(value);
     expect(others).toEqual([]);
+  });
+
+  it.each([
+    ['CALLGATE_TENANTS', '/nonexistent/t.yaml', 'the path of a readable file: /nonexistent/t.yaml is not there'],
+    ['CALLGATE_CONFIG', '/nonexistent/c.yaml', 'the path of a readable file: /nonexistent/c.yaml is not there'],
+    ['CALLGATE_SIGNING_KEYS', '/nonexistent/k.json', 'the path of a readable file: /nonexistent/k.json is not there'],
+    ['CALLGATE_TENANTS', '/etc', 'the path of a readable file: /etc is a folder'],
+    ['CALLGATE_TENANTS', '/etc/hostname/t.yaml', 'the path of a readable file: /etc/hostname/t.yaml is not there'],
+    ['MEDIASOUP_WORKER_BIN', 'config/tenants.yaml', 'the path of an executable file: '],
+  ])('names the file of %s that cannot be used (%s), and says why', (name, value, said) => {
+    const [mistake, ...others] = mistakes({ CALLGATE_TENANTS: TENANTS, [name]: value });
+    expect(mistake).toContain(`${name} must be ${said}`);
+    expect(mistake).toContain(`${value} is `);
+    expect(others).toEqual([]);
+  });
+
+  it('does not repeat a secret that stands where its file should be named', () => {
+    const keys = '{"keys":[{"kty":"OKP","d":"hunter2"}]}';
+    expect(mistakes({ CALLGATE_TENANTS: TENANTS, CALLGATE_SIGNING_KEYS: keys })).toEqual([
+      'CALLGATE_SIGNING_KEYS must be the path of a readable file',
+    ]);
+    expect(mistakesOf('redis: { password_file: hunter2 }')[0]).toMatch(/password_file: must be .* a readable file$/);
   });
 
   it('wants tenants or a Redis outside the demo, and signing keys beside a Redis', () => {
@@ -266,7 +284,7 @@ describe('the file', () => {
     ['a file that is not there', 'tenants: no.yaml', 'c.yaml:1:10: tenants: must be the path of a readable file'],
     ['an unfinished flow', 'roles: [', 'c.yaml:1:9: Flow sequence in block collection must be sufficiently indented'],
     ['a tag', 'log_level: !secret x', 'c.yaml:1:12: Unresolved tag: !secret'],
-    ['two documents', 'log_level: info\n---\n{}', 'c.yaml:2:1: Source contains multiple documents'],
+    ['two documents', 'log_level: info\n---\n{}', 'c.yaml:2:1: a second document begins here'],
     ['an alias without anchor', 'roles: *x', 'c.yaml:1:8: is an alias of no anchor before it'],
     [
       'an alias bomb',
