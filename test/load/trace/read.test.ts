@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSessions } from '../../../src/load/trace/read.ts';
 import { UsageError } from '../../../src/load/usage-error.ts';
@@ -276,6 +277,12 @@ describe('a file', () => {
     const calls = write('printf "1,2\\n3,4\\n"');
     expect((await readSessions(pipe)).arrivals).toHaveLength(2);
     await calls;
+  });
+
+  it('that is compressed is told as such', async () => {
+    const path = await record('');
+    await writeFile(path, gzipSync('0,5\n'));
+    await expect(readSessions(path)).rejects.toThrow('is compressed; give what `zcat` makes of it');
   });
 
   it('of UTF-16 is told as such', async () => {
