@@ -280,7 +280,7 @@ describe('a file', () => {
   });
 
   it('that is compressed is told as such', async () => {
-    const path = await record('');
+    const path = join(folder, 'compressed');
     await writeFile(path, gzipSync('0,5\n'));
     await expect(readSessions(path)).rejects.toThrow('is compressed; give what `zcat` makes of it');
   });
