@@ -17,7 +17,7 @@ const SHUT = /(?:^|[ -])(?:READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|OOM|MISCONF|N
 // The server refused before the script could write anything. Redis before 7 wraps what a script's command says.
 const REFUSED = new RegExp(`${SHUT.source}|(?:^|[ -])(?:TRYAGAIN|MOVED|ASK|NOSCRIPT)\\s`);
 // Every script reads its keys before it writes, so that a key of another type has changed nothing.
-const WRONG_TYPE = /(?:^|[ -])WRONGTYPE\s/;
+const WRONG_TYPE = /(?:^|[ -])WRONGTYPE\s|^ERR (?:Error running script.*|hash )?value is not an integer/;
 // A script that met fields which it cannot have written.
 const WRONG_FIELDS = /^ERR (?:user_script|Error running script)/;
 

@@ -67,6 +67,9 @@ describe('a key that holds what somebody else wrote', () => {
     await occupy(rate);
     expect([await status('POST', '', { endpoint_id: 'ep_echo' }), await status('GET', '')]).toEqual([503, 200]);
     await redis.cli('DEL', rate);
+    await redis.cli('SET', rate, 'theirs');
+    expect(await status('POST', '', { endpoint_id: 'ep_echo' })).toBe(503);
+    await redis.cli('DEL', rate);
     await occupy(list);
     for (let round = 0; round < 3; round++) expect(await status('POST', '', { endpoint_id: 'ep_echo' })).toBe(201);
     expect(await status('GET', '')).toBe(503);
