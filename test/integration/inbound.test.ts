@@ -70,7 +70,7 @@ describe.concurrent('a flood is rate_limited and not read any more:', () => {
     expect(taken).toBeLessThan(32 * 2 ** 20);
   });
 
-  it('what comes after the refusal of a start', async () => {
+  it('what comes after the refusal of a start', async ({ expect }) => {
     const client = await RawClient.upgrade(server.running.url);
     client.write(text({ type: 'hangup' }));
     await expect.poll(() => client.text, { timeout: 10_000 }).toContain('"code":"bad_message"');
