@@ -153,7 +153,7 @@ async function openTelemetry({ config, log, redis, owned }: Base): Promise<Telem
 }
 
 interface Storage {
-  store: TokenStore;
+  store: ReturnType<typeof openStore>;
   finisher: Finisher;
 }
 

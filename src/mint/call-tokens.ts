@@ -8,15 +8,19 @@ import type { AuditEvent } from '../telemetry/audit.ts';
 import { parseTokenId } from '../tokens/claims.ts';
 import { successorId } from '../tokens/ids.ts';
 import type { SignToken } from '../tokens/signer.ts';
-import { type KeyedRequest, once } from './idempotency.ts';
+import { type IdempotencyKeys, type KeyedRequest, once } from './idempotency.ts';
 import { readCursor, toCursor } from './list-cursor.ts';
+import type { MintRate } from './rate-limit.ts';
 import type { ListQuery, MintedToken, MintRequest, RefreshRequest, TokenList, TokenRecord } from './schemas.ts';
 
 /** What minting needs of the other rooms. */
 export interface MintDeps {
   config: Config;
   directory: DirectorySource;
-  store: Pick<TokenStore, 'issue' | 'read' | 'refresh' | 'revoke' | 'list' | 'idempotency' | 'mintRate' | 'ready'>;
+  store: Pick<TokenStore, 'issue' | 'read' | 'refresh' | 'revoke' | 'list' | 'ready'> & {
+    readonly idempotency: IdempotencyKeys;
+    readonly mintRate: MintRate;
+  };
   sign: SignToken;
   /** A fresh id; with a family, one of it. */
   newTokenId: (family?: string) => string;

@@ -2,7 +2,19 @@ import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CallgateError, hasCode } from '../errors.ts';
 import { sortedJson } from '../shared/sorted-json.ts';
-import { CLAIM_MS, type IdempotencyKeys } from '../store/idempotency.ts';
+import { CLAIM_MS, type Claim, type ClaimAnswer } from '../store/idempotency.ts';
+
+/**
+ * What idempotency keys were used for. A token is handed out only after its claim was settled, and a settled claim issues
+ * nothing again: whoever takes over a claim that lapsed makes a token of its own, and the other one is never handed out.
+ */
+export interface IdempotencyKeys {
+  claim(claim: Claim): Promise<ClaimAnswer>;
+  /** Makes the claim answer for its token from now on; false when it has lapsed. Repeating it is safe. */
+  settle(claim: Claim): Promise<boolean>;
+  /** Gives an unsettled claim up. */
+  release(claim: Claim): Promise<void>;
+}
 
 /** A request that carries an `Idempotency-Key`; the key means something within its team, method and path only. */
 export interface KeyedRequest {

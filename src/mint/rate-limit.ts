@@ -1,7 +1,13 @@
 import type { FastifyReply } from 'fastify';
 import type { Team } from '../directory/directory.ts';
 import { CallgateError } from '../errors.ts';
-import type { MintRate } from '../store/mint-rate.ts';
+import type { RateRule, RateStatus } from '../store/mint-rate.ts';
+
+/** Counts the mints of each team in fixed windows. */
+export interface MintRate {
+  /** Counts one mint, also one beyond the limit. Rejects with `unavailable` when it cannot be counted. */
+  take(team: string, rule: RateRule): Promise<RateStatus>;
+}
 
 /**
  * Counts a mint of a team, and says in the answer where the team stands: `RateLimit-Policy` and `RateLimit` of

@@ -15,18 +15,6 @@ export interface Claim {
 /** `mine`: go on, then settle. `busy`: another request is at it. `done`: that one issued the token. */
 export type ClaimAnswer = 'mine' | 'busy' | 'reused' | { done: string };
 
-/**
- * What idempotency keys were used for. A token is handed out only after its claim was settled, and a settled claim issues
- * nothing again: whoever takes over a claim that lapsed makes a token of its own, and the other one is never handed out.
- */
-export interface IdempotencyKeys {
-  claim(claim: Claim): Promise<ClaimAnswer>;
-  /** Makes the claim answer for its token from now on; false when it has lapsed. Repeating it is safe. */
-  settle(claim: Claim): Promise<boolean>;
-  /** Gives an unsettled claim up. */
-  release(claim: Claim): Promise<void>;
-}
-
 interface Entry {
   request: string;
   tokenId: string;
@@ -38,7 +26,7 @@ interface Entry {
 const MAX_KEYS = 100_000;
 
 /** The same in one process; `now` is in milliseconds. Entries lie in the order in which they lapse, but for the unsettled. */
-export class MemoryIdempotencyKeys implements IdempotencyKeys {
+export class MemoryIdempotencyKeys {
   readonly #entries = new Map<string, Entry>();
   readonly #now: () => number;
 

@@ -13,12 +13,6 @@ export interface RateStatus {
   resetMs: number;
 }
 
-/** Counts the mints of each team in fixed windows. */
-export interface MintRate {
-  /** Counts one mint, also one beyond the limit. Rejects with `unavailable` when it cannot be counted. */
-  take(team: string, rule: RateRule): Promise<RateStatus>;
-}
-
 /**
  * Options of a limiter that only counts. The limit is compared here, because each team has its own and a directory may
  * change it; a window that has begun keeps its length.
@@ -42,7 +36,7 @@ export async function countMint(
 }
 
 /** The counters of one process; each has a timer that holds nobody and ends with its window. */
-export class MemoryMintRate implements MintRate {
+export class MemoryMintRate {
   readonly #limiter = new RateLimiterMemory({ ...COUNTER, keyPrefix: '' });
 
   take(team: string, rule: RateRule): Promise<RateStatus> {

@@ -1,6 +1,4 @@
 import type { EndReason } from '../protocol/codes.ts';
-import type { IdempotencyKeys } from './idempotency.ts';
-import type { MintRate } from './mint-rate.ts';
 
 /** Times are epoch milliseconds by the store's own clock. */
 export interface NewCallToken {
@@ -126,8 +124,6 @@ export interface TokenStore {
   list(query: ListQuery): Promise<ListPage>;
   /** Returns what ends the listening. */
   onRevoked(listener: RevocationListener): () => void;
-  readonly idempotency: IdempotencyKeys;
-  readonly mintRate: MintRate;
 
   /** Takes one of the endpoint's places for a session; false when all `max` are held. */
   acquirePlace(place: { endpointId: string; sessionId: string; max: number }): Promise<boolean>;

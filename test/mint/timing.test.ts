@@ -97,7 +97,7 @@ describe.each([
   { where: 'Redis', open: openRedis, leaks: [WORK, QUESTION] },
 ])('with a store in $where, how long an answer takes tells a team nothing of another', ({ open, leaks }) => {
   let api: TestApi;
-  let store: TokenStore;
+  let store: MemoryTokenStore | RedisTokenStore;
   let stop: () => Promise<void>;
   /** Tokens of each team that wait to be used. */
   const waiting = new Map<Team, string[]>();

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { MintDeps } from '../../src/mint/call-tokens.ts';
 import type { Claim } from '../../src/store/idempotency.ts';
 import type { ListPosition, NewCallToken, TokenStore } from '../../src/store/store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
@@ -10,10 +11,13 @@ const FINGERPRINT = `sha-256 ${Array(32).fill('AB').join(':')}`;
 let count = 0;
 const newName = (kind: string): string => `${kind}_${process.pid}_${++count}`;
 
+/** A token store with what minting needs beside it. */
+type Store = TokenStore & MintDeps['store'];
+
 /** What every `TokenStore` does for refreshing, listing, revoking at a distance, idempotency keys and mint rates. */
-export function describeLifecycle(name: string, open: () => TokenStore): void {
+export function describeLifecycle(name: string, open: () => Store): void {
   describe(`beside the burn, the token store in ${name}`, () => {
-    let store: TokenStore;
+    let store: Store;
     beforeEach(() => {
       store = open();
     });

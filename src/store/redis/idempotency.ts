@@ -1,9 +1,9 @@
 import type { RedisCaller } from '../../redis/caller.ts';
-import { CLAIM_MS, type Claim, type ClaimAnswer, IDEMPOTENCY_MS, type IdempotencyKeys } from '../idempotency.ts';
+import { CLAIM_MS, type Claim, type ClaimAnswer, IDEMPOTENCY_MS } from '../idempotency.ts';
 import type { SideSteps } from './side-scripts.ts';
 
 /** Idempotency keys that all processes share: `callgate:{idempotency:<hash>}`. */
-export class RedisIdempotencyKeys implements IdempotencyKeys {
+export class RedisIdempotencyKeys {
   readonly #steps: SideSteps;
   readonly #caller: RedisCaller;
 

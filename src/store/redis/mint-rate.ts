@@ -1,12 +1,12 @@
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import type { RedisCaller } from '../../redis/caller.ts';
 import type { RedisClient } from '../../redis/connection.ts';
-import { COUNTER, countMint, type MintRate, type RateRule, type RateStatus } from '../mint-rate.ts';
+import { COUNTER, countMint, type RateRule, type RateStatus } from '../mint-rate.ts';
 
 const PREFIX = 'callgate:rate';
 
 /** Counters that all processes share: `callgate:rate:{team:<team>}`. A reply that was lost may count a mint twice. */
-export class RedisMintRate implements MintRate {
+export class RedisMintRate {
   readonly #limiter: RateLimiterRedis;
   readonly #caller: RedisCaller;
 
