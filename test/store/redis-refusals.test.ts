@@ -39,7 +39,16 @@ const counted = async (work: () => Promise<unknown>): Promise<number> => {
   return (await commands()) - before;
 };
 
-const refusals = [
+/** What was told of the store, and what of its user. */
+const toldOf = (what: 'the token store' | 'the user') => told.filter(([message]) => message.startsWith(what));
+
+const refusals: {
+  reason: string;
+  begin: () => Promise<unknown>;
+  end: () => Promise<unknown>;
+  /** What is then looked for again until it is there. */
+  lacks?: string[];
+}[] = [
   {
     reason: 'NOREPLICAS',
     begin: () => redis.cli('CONFIG', 'SET', 'min-replicas-to-write', '1'),
@@ -58,10 +67,11 @@ const refusals = [
       await redis.follow(master);
     },
     end: () => redis.cli('REPLICAOF', 'NO', 'ONE'),
+    lacks: ['a master: this is a replica'],
   },
 ];
 
-describe.each(refusals)('a Redis that refuses writes with $reason', ({ reason, begin, end }) => {
+describe.each(refusals)('a Redis that refuses writes with $reason', ({ reason, begin, end, lacks }) => {
   test('is asked once for each lease of a round, told once, and told once more when it is over', async () => {
     const warnings: string[] = [];
     const warn = ({ message }: Error) => void warnings.push(message);
@@ -80,12 +90,16 @@ describe.each(refusals)('a Redis that refuses writes with $reason', ({ reason, b
     await store.read(newTokenId()).catch(() => undefined);
     expect(store.ready).toBe(false);
     await expect(store.renew(leases)).rejects.toMatchObject({ code: 'unavailable' });
-    expect(told).toEqual([['the token store cannot be used', { reason }]]);
+    expect(toldOf('the token store')).toEqual([['the token store cannot be used', { reason }]]);
+    expect(toldOf('the user').map(([, fields]) => fields)).toEqual(lacks ? [{ lacks }] : []);
 
     await end();
     await expect.poll(() => store.ready, { timeout: 5000 }).toBe(true);
     await store.renew(leases);
-    expect(told.slice(1)).toEqual([['the token store can be used again', { after_ms: expect.any(Number) }]]);
+    expect(toldOf('the token store').slice(1)).toEqual([
+      ['the token store can be used again', { after_ms: expect.any(Number) }],
+    ]);
+    await expect.poll(() => toldOf('the user').length, { timeout: 5000 }).toBe(lacks ? 2 : 0);
     expect(warnings).toEqual([]);
   });
 
@@ -94,7 +108,7 @@ describe.each(refusals)('a Redis that refuses writes with $reason', ({ reason, b
     await begin();
     const mint = () => store.issue(newToken());
     const refused = await counted(() => expect(mint()).rejects.toMatchObject({ code: 'unavailable', retryable: true }));
-    // About eight tries of two steps, and the probes meanwhile.
-    expect(refused).toBeLessThan(100 + healthy);
+    // About eight tries of two steps, and the probes meanwhile; looking for what lacks is about forty commands.
+    expect(refused).toBeLessThan(100 + healthy + (lacks ? 100 : 0));
   });
 });

@@ -110,7 +110,7 @@ describe('a store that may evict records', () => {
   });
 
   test('is told to a user who may not use CONFIG as well', async () => {
-    await redis.cli('ACL', 'SETUSER', 'gate', 'on', '>s3cret', '~callgate:*', '+@all', '-config');
+    await redis.cli('ACL', 'SETUSER', 'gate', 'on', '>s3cret', '~callgate:*', '&callgate:*', '+@all', '-config');
     expect(await evicting(redis.url.replace('//', '//gate:s3cret@'))).toEqual([expect.stringContaining('noeviction')]);
   });
 });
