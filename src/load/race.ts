@@ -2,13 +2,13 @@ import type { StartMessage } from '../protocol/messages.ts';
 import type { CallSocket, OfferMessage } from './call-socket.ts';
 import { Presentation } from './presentation.ts';
 
-/** Several clients that present one token at the same moment. One is to win, all others are to hear `token_used`. */
+/** Several clients that present one token at the same moment. One must win; all others must be refused with `token_used`. */
 export class Race {
   readonly #presentations: Presentation[];
   readonly #won: (socket: CallSocket, offer: OfferMessage) => void;
   #winner: CallSocket | undefined;
 
-  /** One presentation per URL. `won` gets the first that is offered a session; any other that is hangs up. */
+  /** One client per URL. `won` gets the first that is offered a session; any other hangs its session up. */
   constructor(urls: readonly string[], won: (socket: CallSocket, offer: OfferMessage) => void) {
     this.#won = won;
     this.#presentations = urls.map((url) => new Presentation(url, (socket, offer) => this.#offered(socket, offer)));
@@ -21,7 +21,7 @@ export class Race {
     for (const { socket } of this.#presentations) socket.send(start);
   }
 
-  /** When everyone was heard: how many won, and what a loser heard in place of `token_used`. */
+  /** Resolves when all have their verdict: how many won, and what a loser got other than `token_used`. */
   async result(): Promise<{ winners: number; oddity: string | undefined }> {
     const verdicts = await Promise.all(this.#presentations.map(({ verdict }) => verdict));
     return {
@@ -30,7 +30,7 @@ export class Race {
     };
   }
 
-  /** Leaves everyone but the winner. */
+  /** Drops all but the winner. */
   leave(): void {
     for (const presentation of this.#presentations) if (presentation.socket !== this.#winner) presentation.leave();
   }
