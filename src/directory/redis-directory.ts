@@ -1,6 +1,6 @@
 import { ConfigError, MAX_BYTES } from '../config/yaml-file.ts';
 import type { RedisSource } from '../redis/access.ts';
-import { Trouble } from '../shared/trouble.ts';
+import { Outage } from '../shared/outage.ts';
 import { readAside } from './aside.ts';
 import type { Directory } from './directory.ts';
 import { CurrentDirectory, type DirectoryLog, type LiveDirectory, type LoadOutcome } from './live.ts';
@@ -19,7 +19,7 @@ export class RedisDirectory implements LiveDirectory {
   readonly #log: DirectoryLog;
   readonly #published: PublishedDirectory;
   readonly #current: CurrentDirectory;
-  readonly #trouble: Trouble;
+  readonly #outage: Outage;
   #stopListening: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
   /** The stamp of the version that was read last, also of one that was refused. */
@@ -32,7 +32,7 @@ export class RedisDirectory implements LiveDirectory {
     this.#log = log;
     this.#published = new PublishedDirectory(redis, log);
     this.#current = new CurrentDirectory(log);
-    this.#trouble = new Trouble(log, 'the published directory can be read again');
+    this.#outage = new Outage(log, 'the published directory can be read again');
   }
 
   get ready(): boolean {
@@ -69,9 +69,9 @@ export class RedisDirectory implements LiveDirectory {
     try {
       const stamp = (await this.#published.stamp()) ?? NOTHING;
       if (stamp !== this.#known) await this.#load();
-      this.#trouble.over();
+      this.#outage.ended();
     } catch (error) {
-      if (!this.#closed) this.#trouble.met({ err: error }, 'the published directory cannot be read; trying again');
+      if (!this.#closed) this.#outage.began({ err: error }, 'the published directory cannot be read; trying again');
     }
   }
 

@@ -6,7 +6,7 @@ import { type HostPort, parseRedisUrl, type RedisTarget } from './url.ts';
 
 export type RedisClient = Redis | Cluster;
 
-/** The part of a pino logger that the store tells its troubles to. */
+/** The part of a pino logger that the store logs to. */
 export interface StoreLog {
   warn(fields: object, message: string): void;
 }

@@ -1,5 +1,5 @@
 import { hasCode } from '../errors.ts';
-import { Trouble, type TroubleLog } from '../shared/trouble.ts';
+import { Outage, type OutageLog } from '../shared/outage.ts';
 import type { TokenStore } from '../store/store.ts';
 
 type End = Parameters<TokenStore['finish']>[0];
@@ -22,8 +22,8 @@ interface Pending {
  */
 export class Finisher {
   readonly #store: FinishingStore;
-  readonly #log: TroubleLog;
-  readonly #trouble: Trouble;
+  readonly #log: OutageLog;
+  readonly #outage: Outage;
   /** By session, in the order in which the sessions ended. */
   readonly #pending = new Map<string, Pending>();
   readonly #idle = new Set<() => void>();
@@ -31,10 +31,10 @@ export class Finisher {
   #retryMs = FIRST_RETRY_MS;
   #closed = false;
 
-  constructor(store: FinishingStore, log: TroubleLog) {
+  constructor(store: FinishingStore, log: OutageLog) {
     this.#store = store;
     this.#log = log;
-    this.#trouble = new Trouble(log, 'all ends of sessions are stored');
+    this.#outage = new Outage(log, 'all ends of sessions are stored');
   }
 
   /** How many ends are not stored yet. */
@@ -113,7 +113,7 @@ export class Finisher {
   }
 
   #tellAway(): void {
-    this.#trouble.met(
+    this.#outage.began(
       { waiting: this.#pending.size },
       'ends of sessions cannot be stored now; they wait for the store',
     );
@@ -123,7 +123,7 @@ export class Finisher {
     this.#pending.get(sessionId)?.settle();
     this.#pending.delete(sessionId);
     if (this.#pending.size > 0) return;
-    if (!this.#closed) this.#trouble.over();
+    if (!this.#closed) this.#outage.ended();
     for (const resolve of this.#idle) resolve();
   }
 }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { endsSessions } from '../directory/callability.ts';
 import type { DirectorySource } from '../directory/directory.ts';
 import type { EndReason } from '../protocol/codes.ts';
-import { Trouble } from '../shared/trouble.ts';
+import { Outage } from '../shared/outage.ts';
 import type { TokenStore } from '../store/store.ts';
 import type { Session } from './session.ts';
 import type { TaskQueue } from './task-queue.ts';
@@ -25,7 +25,7 @@ export class SessionRegistry {
   readonly #revoked = new Set<string>();
   readonly #store: RegistryOptions['store'];
   /** Leases that could not be renewed. */
-  readonly #unrenewed: Trouble;
+  readonly #unrenewed: Outage;
   readonly #timer: NodeJS.Timeout;
   readonly #unlisten: () => void;
   readonly #directory: DirectorySource;
@@ -37,7 +37,7 @@ export class SessionRegistry {
     this.#directory = directory;
     this.#tasks = tasks;
     this.#store = store;
-    this.#unrenewed = new Trouble(log, 'leases are renewed again');
+    this.#unrenewed = new Outage(log, 'leases are renewed again');
     this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
     this.#unlisten = store.onRevoked({
       revoked: (id) => this.#endRevoked(id),
@@ -111,9 +111,9 @@ export class SessionRegistry {
     const sessions = [...this.#sessions.values()].filter((session) => !session.over);
     if (sessions.length === 0) return;
     await this.#store.renew(sessions.map(({ lease }) => lease)).then(
-      () => this.#unrenewed.over(),
+      () => this.#unrenewed.ended(),
       (err: unknown) =>
-        this.#unrenewed.met({ err, sessions: sessions.length }, 'leases could not be renewed; trying again'),
+        this.#unrenewed.began({ err, sessions: sessions.length }, 'leases could not be renewed; trying again'),
     );
     // A place that was given back meanwhile may have been taken again by its renewal; if not now, it is freed when it lapses.
     for (const { over, lease } of sessions) if (over) this.#store.releasePlace(lease).catch(() => undefined);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisSource } from '../redis/access.ts';
 import { createRedis, type RedisClient, reasonOf, type StoreLog } from '../redis/connection.ts';
-import { Trouble } from '../shared/trouble.ts';
+import { Outage } from '../shared/outage.ts';
 
 export const AUDIT_STREAM = 'callgate:audit';
 
@@ -44,7 +44,7 @@ type Entry = Readonly<Record<string, string | undefined>>;
  */
 export class AuditStream {
   readonly #client: RedisClient;
-  readonly #trouble: Trouble;
+  readonly #outage: Outage;
   readonly #maxLength: number;
   readonly #losses: AuditStreamOptions['losses'];
   readonly #queue: Entry[] = [];
@@ -55,7 +55,7 @@ export class AuditStream {
   #closed = false;
 
   constructor(redis: RedisSource, { log, maxLength, losses }: AuditStreamOptions) {
-    this.#trouble = new Trouble(log, 'audit events are written again');
+    this.#outage = new Outage(log, 'audit events are written again');
     this.#maxLength = maxLength;
     this.#losses = losses;
     this.#client = createRedis(redis, {
@@ -104,13 +104,13 @@ export class AuditStream {
         const batch = this.#queue.slice(0, BATCH);
         await this.#client.eval(APPEND, 1, AUDIT_STREAM, this.#maxLength, ...batch.flatMap(toArguments));
         this.#queue.splice(0, batch.length);
-        this.#trouble.over();
+        this.#outage.ended();
         this.#refusals -= batch.filter(isRefusal).length;
       }
       if (this.#queue.length === 0) this.#empty?.();
     } catch (error) {
       if (this.#closed) return;
-      this.#trouble.met({ reason: reasonOf(error) }, 'audit events could not be written; trying again');
+      this.#outage.began({ reason: reasonOf(error) }, 'audit events could not be written; trying again');
       this.#retry = setTimeout(() => {
         this.#retry = undefined;
         this.#flush();

@@ -1,6 +1,6 @@
 import { NO_CONNECTION } from '../../redis/caller.ts';
 import type { RedisClient, StoreLog } from '../../redis/connection.ts';
-import { Trouble } from '../../shared/trouble.ts';
+import { Outage } from '../../shared/outage.ts';
 import { type ShardMap, shardMapOf } from './shard-map.ts';
 
 /** While a shard is away it is asked this often, so that its return is noticed. */
@@ -13,8 +13,8 @@ interface Shard {
   away: boolean;
   /** What its clock says less the monotonic one, in milliseconds; undefined until it was heard. */
   clock: number | undefined;
-  readonly absence: Trouble;
-  readonly skew: Trouble;
+  readonly absence: Outage;
+  readonly skew: Outage;
 }
 
 export interface ShardsOptions {
@@ -33,7 +33,7 @@ export class Shards {
   readonly #client: RedisClient;
   readonly #options: ShardsOptions;
   /** Of the store as a whole, which is all of it where it has one shard. */
-  readonly #absence: Trouble;
+  readonly #absence: Outage;
   #map: ShardMap;
   /** By name. */
   #shards = new Map<string, Shard>();
@@ -44,7 +44,7 @@ export class Shards {
   constructor(client: RedisClient, options: ShardsOptions) {
     this.#client = client;
     this.#options = options;
-    this.#absence = new Trouble(options.log, 'the token store can be used again');
+    this.#absence = new Outage(options.log, 'the token store can be used again');
     this.#map = shardMapOf(client);
   }
 
@@ -87,7 +87,7 @@ export class Shards {
     if (!shard) return;
     // Why there is no connection is told by the connection.
     const where = name === '' ? {} : { shard: name };
-    if (reason !== NO_CONNECTION) shard.absence.met({ reason, ...where }, 'the token store cannot be used');
+    if (reason !== NO_CONNECTION) shard.absence.began({ reason, ...where }, 'the token store cannot be used');
     if (shard.away) return;
     shard.away = true;
     void this.look();
@@ -95,7 +95,7 @@ export class Shards {
 
   /** The store as a whole cannot be connected to. */
   lost(fields: object): void {
-    this.#absence.met(fields, 'the token store cannot be reached');
+    this.#absence.began(fields, 'the token store cannot be reached');
   }
 
   /** Asks all of them now, one round at a time, and from then on by itself; never rejects. */
@@ -134,8 +134,8 @@ export class Shards {
     shard.clock = clock - (asked + performance.now()) / 2;
     shard.away = false;
     const where = name === '' ? {} : { shard: name };
-    shard.absence.over(where);
-    this.#absence.over();
+    shard.absence.ended(where);
+    this.#absence.ended();
     this.#tellSkew(shard, where, performance.now() - asked);
   }
 
@@ -144,8 +144,8 @@ export class Shards {
     const ms = skewOf(clock ?? 0);
     const differs = Math.abs(ms) - tookMs / 2;
     const message = "the clocks of the token store and of this process differ; tokens follow the store's";
-    if (differs > FAR_MS) skew.met({ skew_seconds: Math.round(ms) / 1000, ...where }, message);
-    else if (differs < CLOSE_MS) skew.over(where);
+    if (differs > FAR_MS) skew.began({ skew_seconds: Math.round(ms) / 1000, ...where }, message);
+    else if (differs < CLOSE_MS) skew.ended(where);
   }
 
   #at(key: string): Shard | undefined {
@@ -154,8 +154,8 @@ export class Shards {
 
   #newShard(name: string): Shard {
     const { log } = this.#options;
-    const absence = name === '' ? this.#absence : new Trouble(log, 'the token store can be used again');
-    const skew = new Trouble(log, 'the clocks of the token store and of this process agree again');
+    const absence = name === '' ? this.#absence : new Outage(log, 'the token store can be used again');
+    const skew = new Outage(log, 'the clocks of the token store and of this process agree again');
     return { away: false, clock: undefined, absence, skew };
   }
 }

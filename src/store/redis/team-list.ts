@@ -1,7 +1,7 @@
 import type { RedisCaller } from '../../redis/caller.ts';
 import type { RedisClient, StoreLog } from '../../redis/connection.ts';
 import { reasonOf } from '../../redis/connection.ts';
-import { Trouble } from '../../shared/trouble.ts';
+import { Outage } from '../../shared/outage.ts';
 import type { CallTokenRecord, ListPage, ListPosition, ListQuery } from '../store.ts';
 import { collectPage } from '../team-list.ts';
 import type { SideSteps } from './side-scripts.ts';
@@ -16,7 +16,7 @@ export class RedisTeamLists {
   readonly #log: StoreLog;
   readonly #keepMs: number;
   /** By team. */
-  readonly #unlisted = new Map<string, Trouble>();
+  readonly #unlisted = new Map<string, Outage>();
 
   /** `keepMs` is the longest life of a record. */
   constructor(
@@ -40,10 +40,10 @@ export class RedisTeamLists {
     const [added, kept] = await Promise.allSettled([this.#caller.call(key, step), stored]);
     if (added.status === 'fulfilled') return this.#listed(team);
     if (kept.status === 'rejected') return;
-    const trouble = this.#unlisted.get(team) ?? new Trouble(this.#log, 'call tokens are listed again');
-    this.#unlisted.set(team, trouble);
+    const outage = this.#unlisted.get(team) ?? new Outage(this.#log, 'call tokens are listed again');
+    this.#unlisted.set(team, outage);
     const fields = { reason: reasonOf(added.reason), token: id, team };
-    trouble.met(fields, 'a call token was issued but will not be listed, and so may be those after it');
+    outage.began(fields, 'a call token was issued but will not be listed, and so may be those after it');
   }
 
   /** Reads each batch of records at once. Entries whose records are gone are dropped; young ones may come before theirs. */
@@ -62,7 +62,7 @@ export class RedisTeamLists {
   }
 
   #listed(team: string): void {
-    this.#unlisted.get(team)?.over({ team });
+    this.#unlisted.get(team)?.ended({ team });
     this.#unlisted.delete(team);
   }
 
