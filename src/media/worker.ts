@@ -6,7 +6,6 @@ import { type BoundPorts, listenInfos } from './addresses.ts';
 import { withoutSignalHandlers } from './hooks/signal-handlers.ts';
 import { WorkerProcess } from './hooks/worker-process.ts';
 import { killProcess } from './kill.ts';
-import { Pulse } from './pulse.ts';
 
 /** A worker subprocess with the ports it listens on and the router that its echo calls share. */
 export interface MediaWorker {
@@ -14,7 +13,7 @@ export interface MediaWorker {
   readonly webRtcServer: WebRtcServer;
   readonly router: Router;
   readonly ports: BoundPorts;
-  readonly pulse: Pulse;
+  readonly heartbeat: Heartbeat;
 }
 
 export interface WorkerOptions {
@@ -38,14 +37,14 @@ export const startWorker = async (
   const make = () => withoutSignalHandlers(() => mediasoup.createWorker(settings), log);
   const worker = await child.watch(make);
   // From here on it may hang: each request fails when it is killed for it.
-  const pulse = new Pulse(worker, log);
+  const heartbeat = new Heartbeat(worker, log);
   try {
     const webRtcServer = await listen(worker, addresses, ports);
     const router = await worker.createRouter({ mediaCodecs });
     const { udpSockets, tcpServers } = await webRtcServer.dump();
     child.check(log);
     const bound = { udp: udpSockets.map(({ port }) => port), tcp: tcpServers.map(({ port }) => port) };
-    return { worker, webRtcServer, router, ports: bound, pulse };
+    return { worker, webRtcServer, router, ports: bound, heartbeat };
   } catch (error) {
     await stopWorker(worker);
     throw error;

@@ -97,7 +97,7 @@ export class WorkerPool {
 
   /** Whether any worker is up and answers. */
   get ready(): boolean {
-    return this.#running().some(({ pulse }) => !pulse.silent);
+    return this.#running().some(({ heartbeat }) => !heartbeat.silent);
   }
 
   /** Slots that are taken on living workers. */
@@ -195,8 +195,8 @@ export class WorkerPool {
     return others.reduce((best, other) => (other.calls < best.calls ? other : best), first);
   }
 
-  #hasCapacity({ calls, pulse }: RunningWorker): boolean {
-    return calls < this.#options.maxCallsPerWorker && !pulse.silent;
+  #hasCapacity({ calls, heartbeat }: RunningWorker): boolean {
+    return calls < this.#options.maxCallsPerWorker && !heartbeat.silent;
   }
 
   #running(): RunningWorker[] {

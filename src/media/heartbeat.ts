@@ -10,10 +10,10 @@ const SILENT_ROUNDS = 5;
 const HOPELESS_ROUNDS = 16;
 
 /**
- * Whether a worker answers: one that is stopped or hangs neither dies nor takes a call. One small question is out at a
- * time. Time is counted in rounds and not by a clock, so that a process that was stopped itself blames nobody for it.
+ * Whether a worker answers: one that is stopped or hangs does not die, and must get no call. One small request is outstanding
+ * at a time. Time is counted in rounds, not by a clock, so that after this process itself was stopped no worker seems silent.
  */
-export class Pulse {
+export class Heartbeat {
   readonly #worker: Worker;
   readonly #log: Pick<Logger, 'warn' | 'error'>;
   readonly #timer: NodeJS.Timeout;
@@ -46,7 +46,7 @@ export class Pulse {
 
   #ask(): void {
     this.#asked = true;
-    // A worker that is gone is told elsewhere.
+    // The pool logs the death of a worker.
     this.#worker.getResourceUsage().then(
       () => this.#answered(),
       () => {},
