@@ -14,8 +14,8 @@ import { demoRoutes } from './demo/routes.ts';
 import { CallgateError } from './errors.ts';
 import { onlyAllow } from './http/methods.ts';
 import { refuseConnection, refuseRequest, sendProblem, toBytes } from './http/problems.ts';
+import type { RequestQueue } from './http/request-queue.ts';
 import { HttpServers } from './http/servers.ts';
-import type { Turns } from './http/turns.ts';
 import type { MintDeps } from './mint/call-tokens.ts';
 import { MINT_PATH, mintRoutes, refusePage } from './mint/routes.ts';
 import { Health, KeySet, Readiness } from './mint/schemas.ts';
@@ -73,7 +73,7 @@ export function createApi({ log, demoKey, jwks, readiness, shardsAway, ...parts 
         { handle, refuse: refuseRequest },
       ),
     routerOptions: { maxParamLength: MAX_HEADER_BYTES },
-    clientErrorHandler: (error, socket) => refuseInTime(error, socket as Socket, servers.turns),
+    clientErrorHandler: (error, socket) => refuseInTime(error, socket as Socket, servers.queue),
     // A path with a bad escape meets no route and so no hook, but pages are refused first of all here too.
     frameworkErrors: (error, request, reply) => void sendProblem(refusePage(request) ?? error, request, reply),
     // Fastify's own answer while closing is no problem document; what is being served is served to its end.
@@ -119,10 +119,10 @@ export async function closeApi(app: FastifyInstance): Promise<void> {
 }
 
 /** What came in time while this process was stopped is read before anybody is told to have been too slow. */
-function refuseInTime(error: NodeJS.ErrnoException, socket: Socket, turns: Turns): void {
-  const before = turns.requests(socket);
+function refuseInTime(error: NodeJS.ErrnoException, socket: Socket, queue: RequestQueue): void {
+  const before = queue.requests(socket);
   const refuse = () => {
-    if (turns.requests(socket) === before && !turns.stop(socket)) refuseConnection(error, socket);
+    if (queue.requests(socket) === before && !queue.stop(socket)) refuseConnection(error, socket);
   };
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') setImmediate(refuse);
   else refuse();

@@ -4,7 +4,7 @@ import { CallgateError } from '../errors.ts';
 import { Connections } from './connections.ts';
 import { settleTarget } from './host.ts';
 import { REFUSALS } from './refusals.ts';
-import { Turns } from './turns.ts';
+import { RequestQueue } from './request-queue.ts';
 
 /** A connection that was refused so often closes with its next answer. */
 const MAX_REFUSALS = 10;
@@ -17,9 +17,9 @@ export interface Handlers {
   refuse(response: ServerResponse, error: CallgateError): void;
 }
 
-/** Makes the HTTP servers of a process: requests in turn, connections capped by address, one Host. */
+/** Makes the HTTP servers of a process: one request of a connection at a time, connections capped by address, one Host. */
 export class HttpServers {
-  readonly turns = new Turns();
+  readonly queue = new RequestQueue();
   readonly connections: Connections;
   readonly #refused = new WeakMap<object, number>();
 
@@ -28,7 +28,7 @@ export class HttpServers {
       perAddress: admission.sockets_per_address,
       limitLoopback: admission.limit_loopback,
       behindProxies: http.trusted_proxies > 0,
-      isIdle: (socket) => this.turns.isIdle(socket),
+      isIdle: (socket) => this.queue.isIdle(socket),
     });
   }
 
@@ -43,9 +43,9 @@ export class HttpServers {
         headers.upgrade?.toLowerCase() === 'websocket' &&
         httpVersionMinor > 0 &&
         method === 'GET' &&
-        !this.turns.isBusy(socket),
+        !this.queue.isBusy(socket),
     });
-    this.turns.attach(server, (request, response) => {
+    this.queue.attach(server, (request, response) => {
       const error = this.#check(request);
       if (error) return refuse(response, error);
       if (expectsContinue(request)) response.writeContinue();

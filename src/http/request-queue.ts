@@ -15,7 +15,7 @@ export type Serve = (request: IncomingMessage, response: ServerResponse) => void
  * other connections get theirs in between. Node itself parses up to 2 MiB at once, which takes a second where they are chunks
  * of a byte, and hands out all requests in it to be served at the same time, however little of the answers is read.
  */
-export class Turns {
+export class RequestQueue {
   readonly #connections = new WeakMap<Socket, Connection>();
   readonly #answerMs: number;
 

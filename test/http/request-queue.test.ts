@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Turns } from '../../src/http/turns.ts';
+import { RequestQueue } from '../../src/http/request-queue.ts';
 import { exchange } from '../support/api.ts';
 
 const LARGE = Buffer.alloc(2 ** 20, 'x');
@@ -14,7 +14,7 @@ const LAST = get('/last', 'connection: close\r\n');
 
 describe('requests on one connection', () => {
   let server: Server;
-  let turns: Turns;
+  let queue: RequestQueue;
   const open: Socket[] = [];
   afterEach(async () => {
     for (const socket of open.splice(0)) socket.destroy();
@@ -28,8 +28,8 @@ describe('requests on one connection', () => {
     answerMs?: number,
   ): Promise<number> => {
     server = createServer();
-    turns = new Turns(answerMs);
-    turns.attach(server, serve);
+    queue = new RequestQueue(answerMs);
+    queue.attach(server, serve);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return (server.address() as AddressInfo).port;
@@ -118,7 +118,7 @@ describe('requests on one connection', () => {
       response.end('answered');
     });
     server.on('clientError', (_error, socket) => {
-      if (!turns.stop(socket as Socket)) socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+      if (!queue.stop(socket as Socket)) socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
     });
     for (const request of [post('/', 'body'), get('/')]) {
       const text = await exchange(port, `${request}junk\r\n\r\n${get('/')}`);
