@@ -15,7 +15,7 @@ import { createApiKey } from './mint/api-keys.ts';
 import { freshTokenId } from './mint/token-ids.ts';
 import { metricsPorts, startMetricsServer } from './operator/metrics-server.ts';
 import { type RedisSource, readRedisAccess } from './redis/access.ts';
-import { checkEntry } from './redis/entry.ts';
+import { checkAccess } from './redis/check-access.ts';
 import { Finisher } from './session/finisher.ts';
 import { SessionMaker } from './session/maker.ts';
 import { SessionRegistry } from './session/registry.ts';
@@ -89,7 +89,7 @@ async function assemble(options: ServerOptions, owned: AsyncDisposableStack): Pr
   const descriptors = new DescriptorWatch(log);
   owned.defer(() => descriptors.close());
   const redis = config.redis_url === undefined ? undefined : readRedisAccess(config.redis_url, config.redis);
-  if (redis) await checkEntry(redis);
+  if (redis) await checkAccess(redis);
   const base = { config, log, redis, owned };
   const directory = openDirectory(config, redis, log, demoKey?.sha256);
   owned.defer(() => directory.close());

@@ -1,6 +1,6 @@
 import { CallgateError } from '../errors.ts';
 import type { RedisSource } from '../redis/access.ts';
-import { checkEntry } from '../redis/entry.ts';
+import { checkAccess } from '../redis/check-access.ts';
 import { diffTenants } from './diff.ts';
 import { type Publication, PublishedDirectory } from './published.ts';
 import { parseTenants, readTenants } from './tenants.ts';
@@ -55,7 +55,7 @@ function changesTo(tenants: Tenants, published: Publication | undefined): string
 }
 
 async function withPublished<T>(redis: RedisSource, work: (published: PublishedDirectory) => Promise<T>): Promise<T> {
-  await checkEntry(redis);
+  await checkAccess(redis);
   const published = new PublishedDirectory(redis, { warn: () => undefined });
   try {
     return await work(published);

@@ -1,10 +1,10 @@
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { nameOf, readText } from '../config/yaml-file.ts';
-import { readAside } from './aside.ts';
 import type { Directory } from './directory.ts';
 import { CurrentDirectory, type DirectoryLog, type LiveDirectory, type LoadOutcome } from './live.ts';
 import { oneAtATime } from './one-at-a-time.ts';
+import { parseInThread } from './parse-thread.ts';
 import { loadTenants } from './tenants.ts';
 
 /** How often the file is looked at. */
@@ -87,7 +87,7 @@ export class FileDirectory implements LiveDirectory {
 
   async #read(closing: AbortSignal): Promise<Directory> {
     const name = nameOf(this.#path);
-    return this.#complete(await readAside({ text: await readText(this.#path, name), name }, closing));
+    return this.#complete(await parseInThread({ text: await readText(this.#path, name), name }, closing));
   }
 
   /**

@@ -1,10 +1,10 @@
 import { ConfigError, MAX_BYTES } from '../config/yaml-file.ts';
 import type { RedisSource } from '../redis/access.ts';
 import { Outage } from '../shared/outage.ts';
-import { readAside } from './aside.ts';
 import type { Directory } from './directory.ts';
 import { CurrentDirectory, type DirectoryLog, type LiveDirectory, type LoadOutcome } from './live.ts';
 import { oneAtATime } from './one-at-a-time.ts';
+import { parseInThread } from './parse-thread.ts';
 import { listen, PublishedDirectory } from './published.ts';
 
 /** How often the published version is looked at, whether or not an announcement came. */
@@ -82,7 +82,7 @@ export class RedisDirectory implements LiveDirectory {
     if (publication === undefined) return this.#sayNothingIsThere();
     const { version, text } = publication;
     const name = `directory version ${version}`;
-    const read = async (closing: AbortSignal) => readAside({ text: text ?? refuseSize(), name }, closing);
+    const read = async (closing: AbortSignal) => parseInThread({ text: text ?? refuseSize(), name }, closing);
     await this.#current.replace(read, { version });
   }
 

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { ConfigError } from '../config/yaml-file.ts';
-import type { FromThread, Source } from './aside.ts';
 import { type Entry, entriesOf } from './build.ts';
+import type { FromThread, Source } from './parse-thread.ts';
 import { parseTenants } from './tenants.ts';
 
 /** Whoever gets them has built a directory of so many in a few milliseconds. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/config/yaml-file.ts';
-import { readAside } from '../../src/directory/aside.ts';
+import { parseInThread } from '../../src/directory/parse-thread.ts';
 
 const endpoint = (id: string) =>
   `      - { id: ep_${id}, flow: f, webrtc: true, target: { kind: echo }, allowed_origins: ["https://${id}.example"] }\n`;
@@ -8,7 +8,8 @@ const team = (id: number) =>
   `  - id: t${id}\n    flows: [{ id: f, state: live }]\n    endpoints:\n${Array.from({ length: 1000 }, (_, i) => endpoint(`${id}-${i}`)).join('')}`;
 const LARGE = `teams:\n${Array.from({ length: 5 }, (_, i) => team(i)).join('')}`;
 
-const read = (text: string, signal = new AbortController().signal) => readAside({ text, name: 'tenants.yaml' }, signal);
+const read = (text: string, signal = new AbortController().signal) =>
+  parseInThread({ text, name: 'tenants.yaml' }, signal);
 
 /** The longest that this thread worked without a pause, in milliseconds of its own: other load on the machine is left out. */
 const longestWork = async (task: () => Promise<unknown>): Promise<number> => {

@@ -29,7 +29,7 @@ const THREAD = new URL(`./tenants-thread${extname(import.meta.url)}`, import.met
  * over a few entries at a time.
  * @throws {ConfigError} with the mistakes, or when it takes too long; rejects when the signal aborts
  */
-export async function readAside(source: Source, signal: AbortSignal): Promise<Directory> {
+export async function parseInThread(source: Source, signal: AbortSignal): Promise<Directory> {
   const { text, name } = source;
   if (text.length <= SMALL && !text.includes('&')) return buildDirectory(parseTenants(text, name));
   const deadline = AbortSignal.timeout(DEADLINE_MS);

@@ -24,7 +24,7 @@ const REFUSALS: readonly [pattern: RegExp, meaning: string][] = [
  * business.
  * @throws Error with what the Redis, or a Sentinel, says
  */
-export async function checkEntry(redis: RedisSource): Promise<void> {
+export async function checkAccess(redis: RedisSource): Promise<void> {
   const client = createRedis(redis, { warn: () => undefined });
   try {
     await new Promise<void>((resolve, reject) => {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { checkAccess } from '../../src/redis/check-access.ts';
 import { createRedis } from '../../src/redis/connection.ts';
-import { checkEntry } from '../../src/redis/entry.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { makeCertificates } from '../support/certificates.ts';
@@ -21,7 +21,7 @@ const own = <T extends { stop(): Promise<void> }>(part: T): T => {
   return part;
 };
 const refusal = (url: string): Promise<string> =>
-  checkEntry({ url }).then(
+  checkAccess({ url }).then(
     () => 'none',
     (error: Error) => error.message,
   );
