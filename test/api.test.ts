@@ -134,7 +134,7 @@ describe('odd requests', () => {
       'POST /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
       400,
     ],
-  ])('%s get a short problem and the door', async (_, text, status) => {
+  ])('%s get a short problem and are closed', async (_, text, status) => {
     const answer = await exchange(api.port, text);
     expect(statusOf(answer)).toBe(status);
     expect(bodyOf(answer)).toMatchObject({

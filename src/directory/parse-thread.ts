@@ -6,7 +6,7 @@ import { buildDirectory, DirectoryBuilder, type Entry } from './build.ts';
 import type { Directory } from './directory.ts';
 import { parseTenants } from './tenants.ts';
 
-/** The text of a tenants file, and what its mistakes are told under. */
+/** The text of a tenants file, and the name that its error messages give it. */
 export interface Source {
   text: string;
   name: string;
@@ -17,7 +17,7 @@ export type FromThread = { entries: Entry[]; done: boolean } | { mistakes: reado
 /** A text of this length is read in some milliseconds, whatever is wrong with it, unless it has anchors; starting a thread takes more. */
 const SMALL = 2048;
 
-/** The largest file takes a small part of it. */
+/** The largest file needs a small part of both. */
 const DEADLINE_MS = 60_000;
 const MAX_HEAP_MB = 1024;
 
@@ -25,8 +25,8 @@ const MAX_HEAP_MB = 1024;
 const THREAD = new URL(`./tenants-thread${extname(import.meta.url)}`, import.meta.url);
 
 /**
- * Makes the directory of a tenants file while calls go on: what is not small is read on a thread of its own, and taken
- * over a few entries at a time.
+ * Makes the directory of a tenants file without blocking calls: unless the text is small it is parsed on a thread of its own,
+ * and the entries are taken over a few at a time.
  * @throws {ConfigError} with the mistakes, or when it takes too long; rejects when the signal aborts
  */
 export async function parseInThread(source: Source, signal: AbortSignal): Promise<Directory> {

@@ -3,9 +3,9 @@ import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { deadline } from '../shared/deadline.ts';
 
-/** What is parsed at a time. A request has 18 bytes at least, so that this bounds what may wait for its turn. */
+/** Bytes parsed at a time. A request has at least 18 bytes, so that this bounds how many can wait in a queue. */
 const SLICE_BYTES = 1024;
-/** A request that was handed out must be answered, and its answer taken, by then. */
+/** A request must be answered, and the client must have read the answer, by then. */
 const ANSWER_MS = 20_000;
 
 export type Serve = (request: IncomingMessage, response: ServerResponse) => void;

@@ -2,10 +2,10 @@ import { Cluster } from 'ioredis';
 import type { RedisSource } from './access.ts';
 import { createRedis, type RedisClient, wordsOf } from './connection.ts';
 
-/** Who has not answered by then is waited for later. */
+/** Without an answer by then, the server starts and waits for its Redis later. */
 const WITHIN_MS = 2000;
 
-/** What no waiting mends, as the server or TLS says it, and what that means. */
+/** Errors that no waiting mends, and what they mean. */
 const REFUSALS: readonly [pattern: RegExp, meaning: string][] = [
   [/(?:WRONGPASS|NOAUTH|NOPERM)\b[^\n,]*/, 'does not let us in; check user and password'],
   [/ERR (?:DB index is|invalid DB index|SELECT is not)[^\n,]*/, 'has no such database; check the number at the end'],
@@ -20,8 +20,8 @@ const REFUSALS: readonly [pattern: RegExp, meaning: string][] = [
 ];
 
 /**
- * Knocks once, so that settings with which nobody ever gets in are told at the start. A Redis that is away is none of its
- * business.
+ * Connects once, so that a start fails with settings that can never work. A Redis that cannot be reached is no such mistake:
+ * the server starts and waits for it.
  * @throws Error with what the Redis, or a Sentinel, says
  */
 export async function checkAccess(redis: RedisSource): Promise<void> {

@@ -1,5 +1,5 @@
 /** An endpoint as the demo shows it. */
-export interface Door {
+export interface DemoEndpoint {
   id: string;
   target: 'echo' | 'room';
 }
@@ -24,10 +24,10 @@ export interface TokenRecord {
 }
 
 /** The endpoints that this page may mint for; undefined when the server is not the demo. */
-export async function listDoors(): Promise<Door[] | undefined> {
+export async function listEndpoints(): Promise<DemoEndpoint[] | undefined> {
   const response = await fetch('/demo/endpoints');
   if (!response.ok) return undefined;
-  return ((await response.json()) as { endpoints: Door[] }).endpoints;
+  return ((await response.json()) as { endpoints: DemoEndpoint[] }).endpoints;
 }
 
 /** Rejects with the problem's own sentence. */

@@ -1,8 +1,8 @@
 import type { MediaChoices } from '../client/index.ts';
-import { claimsOf, type Door, listDoors, type Minted, mint } from './api.ts';
+import { claimsOf, type DemoEndpoint, listEndpoints, type Minted, mint } from './api.ts';
 import { byId, element } from './dom.ts';
 
-const TARGETS: Record<Door['target'], string> = {
+const TARGETS: Record<DemoEndpoint['target'], string> = {
   echo: 'Echo: you come back to yourself',
   room: 'Room: you meet whoever is here',
 };
@@ -10,37 +10,37 @@ const TARGETS: Record<Door['target'], string> = {
 /** The form before a call: where it goes, and what is taken along. */
 export class DepartureView {
   readonly form = byId<HTMLFormElement>('departure');
-  #doors: Door[] | undefined;
+  #endpoints: DemoEndpoint[] | undefined;
 
   /** Shows the demo's endpoints, or fields for a token that a backend minted. */
   async load(): Promise<void> {
-    this.#doors = await listDoors();
-    byId('doors').hidden = !this.#doors;
-    byId('pasted').hidden = Boolean(this.#doors);
-    const cards = (this.#doors ?? []).map(({ id, target }, index) =>
+    this.#endpoints = await listEndpoints();
+    byId('endpoints').hidden = !this.#endpoints;
+    byId('pasted').hidden = Boolean(this.#endpoints);
+    const cards = (this.#endpoints ?? []).map(({ id, target }, index) =>
       element(
         'label',
         { className: 'card' },
-        element('input', { type: 'radio', name: 'door', value: id, checked: index === 0 }),
+        element('input', { type: 'radio', name: 'endpoint', value: id, checked: index === 0 }),
         element('span', {}, element('b', { textContent: id }), TARGETS[target]),
       ),
     );
-    byId('doors').append(...cards);
+    byId('endpoints').append(...cards);
     byId<HTMLInputElement>('pasted-token').addEventListener('input', ({ target }) => {
-      const door = claimsOf((target as HTMLInputElement).value.trim())?.sub;
-      if (door) byId<HTMLInputElement>('pasted-endpoint').value = door;
+      const endpoint = claimsOf((target as HTMLInputElement).value.trim())?.sub;
+      if (endpoint) byId<HTMLInputElement>('pasted-endpoint').value = endpoint;
     });
   }
 
   /** Whether this page may mint and read tokens by itself. */
   get demo(): boolean {
-    return this.#doors !== undefined;
+    return this.#endpoints !== undefined;
   }
 
   /** A fresh token in the demo, the pasted one elsewhere. */
   async token(): Promise<Minted> {
     const chosen = new FormData(this.form);
-    if (this.#doors) return mint(String(chosen.get('door')));
+    if (this.#endpoints) return mint(String(chosen.get('endpoint')));
     const field = byId<HTMLInputElement>('pasted-token');
     const token = field.value.trim();
     if (!token) throw new Error('Paste a call token first');

@@ -18,8 +18,8 @@ export class TicketView {
   #deadline: { at: number; label: string } | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  reset(door: string, token: string): void {
-    byId('ticket-door').textContent = door;
+  reset(endpoint: string, token: string): void {
+    byId('ticket-endpoint').textContent = endpoint;
     byId('ticket-code').textContent = shortened(token);
     byId('refusal').replaceChildren();
     for (const step of this.#steps) {

@@ -66,7 +66,7 @@ describe.each([
 ] as const)('the demo page on %s', { timeout: 90_000 }, (_, viewport, colorScheme) => {
   it('makes a call and shows that the token is spent, by keyboard alone', async () => {
     await open(demo.url, { viewport, colorScheme });
-    await expect.poll(() => page.locator('#doors input').count()).toBe(3);
+    await expect.poll(() => page.locator('#endpoints input').count()).toBe(3);
     await tabTo('#make');
     await page.keyboard.press('Enter');
     await expectLive();
