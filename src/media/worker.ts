@@ -3,6 +3,7 @@ import type { Router, RouterRtpCodecCapability, WebRtcServer, Worker } from 'med
 import type { Logger } from 'pino';
 import type { PortRange } from '../config/port-range.ts';
 import { type BoundPorts, listenInfos } from './addresses.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { withoutSignalHandlers } from './hooks/signal-handlers.ts';
 import { WorkerProcess } from './hooks/worker-process.ts';
 import { killProcess } from './kill.ts';
