@@ -3,6 +3,7 @@ import { MAX_BYTES } from '../config/yaml-file.ts';
 import type { RedisSource } from '../redis/access.ts';
 import { RedisCaller } from '../redis/caller.ts';
 import { createRedis, type RedisClient, type StoreLog } from '../redis/connection.ts';
+import { Subscriber } from '../redis/subscriber.ts';
 
 /** The published directory: one hash, so that a reader finds a version whole or not at all. */
 const KEY = 'callgate:directory';
@@ -36,6 +37,7 @@ interface Steps {
 export class PublishedDirectory {
   readonly #client: RedisClient & Steps;
   readonly #caller: RedisCaller;
+  #subscriber: Subscriber | undefined;
 
   /** @throws TypeError when the URL is of no accepted form */
   constructor(redis: RedisSource, log: StoreLog) {
@@ -67,20 +69,17 @@ export class PublishedDirectory {
     return version;
   }
 
+  /** Calls `look` on every announcement, and whenever one may have been missed, until this is closed. */
+  listen(look: () => void): void {
+    // Where the channel may not be heard, looks at intervals are enough.
+    const subscription = { channel: CHANNEL, heard: look, missed: look, refused: () => undefined };
+    this.#subscriber = new Subscriber(this.#client, subscription);
+    this.#subscriber.open();
+  }
+
   close(): void {
+    this.#subscriber?.close();
     this.#caller.close();
     this.#client.disconnect();
   }
-}
-
-/** Calls `look` on every announcement, and whenever one may have been missed. Returns what ends it. */
-export function listen(redis: RedisSource, look: () => void): () => void {
-  // The connection beside it tells of outages.
-  const client = createRedis(redis, { warn: () => undefined });
-  client.on('message', look);
-  client.on('ready', () => {
-    // Where the channel may not be heard, the looks at intervals are enough.
-    client.subscribe(CHANNEL).then(look, () => undefined);
-  });
-  return () => client.disconnect();
 }

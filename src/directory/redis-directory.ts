@@ -5,7 +5,7 @@ import type { Directory } from './directory.ts';
 import { CurrentDirectory, type DirectoryLog, type LiveDirectory, type LoadOutcome } from './live.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { parseInThread } from './parse-thread.ts';
-import { listen, PublishedDirectory } from './published.ts';
+import { PublishedDirectory } from './published.ts';
 
 /** How often the published version is looked at, whether or not an announcement came. */
 const LOOK_MS = 5000;
@@ -15,12 +15,10 @@ const NOTHING = 'nothing';
 
 /** The directory that `callgate directory apply` published to the Redis of the tokens. Owns its connections. */
 export class RedisDirectory implements LiveDirectory {
-  readonly #redis: RedisSource;
   readonly #log: DirectoryLog;
   readonly #published: PublishedDirectory;
   readonly #current: CurrentDirectory;
   readonly #outage: Outage;
-  #stopListening: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
   /** The stamp of the version that was read last, also of one that was refused. */
   #known: string | undefined;
@@ -28,7 +26,6 @@ export class RedisDirectory implements LiveDirectory {
   #closed = false;
 
   constructor(redis: RedisSource, log: DirectoryLog) {
-    this.#redis = redis;
     this.#log = log;
     this.#published = new PublishedDirectory(redis, log);
     this.#current = new CurrentDirectory(log);
@@ -45,7 +42,7 @@ export class RedisDirectory implements LiveDirectory {
 
   async follow(onLoad: (outcome: LoadOutcome) => void): Promise<void> {
     this.#current.onLoad = onLoad;
-    this.#stopListening = listen(this.#redis, () => void this.#look());
+    this.#published.listen(() => void this.#look());
     this.#timer = setInterval(() => void this.#look(), LOOK_MS);
     await this.#look();
   }
@@ -58,7 +55,6 @@ export class RedisDirectory implements LiveDirectory {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
-    this.#stopListening();
     this.#published.close();
     this.#current.close();
     await this.#look();
