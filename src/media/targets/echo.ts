@@ -39,7 +39,8 @@ export class EchoTarget implements Target {
     const { mid, direction } = section;
     const wanted = sends(direction) ? producer : undefined;
     const old = this.#echoes.get(mid);
-    this.#declares ||= !findsByMid(section);
+    // A section that carries nothing back, such as a rejected one, says nothing about what the client can find.
+    if (sends(direction)) this.#declares ||= !findsByMid(section);
     if (old !== undefined && old.producer === wanted) return this.#resume(old);
     this.#echoes.delete(mid);
     // The worker has closed the consumer of a closed producer itself.
