@@ -6,7 +6,12 @@ const WAITING = [
   'test/*.test.ts',
 ];
 /** Browsers take both cores, and these compare times. */
-const ALONE = ['test/browser/**/*.test.ts', 'test/mint/timing.test.ts', 'test/integration/recovery.test.ts'];
+const ALONE = [
+  'test/browser/**/*.test.ts',
+  'test/integration/recovery.test.ts',
+  'test/load/trace/replay.test.ts',
+  'test/mint/timing.test.ts',
+];
 
 export default defineConfig({
   test: {
