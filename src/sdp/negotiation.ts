@@ -35,7 +35,7 @@ interface MutableSection extends Section {
   /** Held for a track. */
   taken: boolean;
   /** What the last answer agreed on. */
-  settled?: Direction;
+  answered?: AnsweredSection;
 }
 
 interface Outstanding {
@@ -89,6 +89,11 @@ export class Negotiation {
     return this.#sections.find((section) => section.own && section.kind === kind);
   }
 
+  /** What the client last answered on its own sections. */
+  get answeredOwn(): AnsweredSection[] {
+    return this.#sections.flatMap(({ own, answered }) => (own && answered) || []);
+  }
+
   /** Holds a section for another's track: one that was answered `inactive`, or a new one. `declare` or `free` follows. */
   take(kind: MediaKind): Section {
     const idle = this.#sections.find((candidate) => isIdle(candidate) && candidate.kind === kind);
@@ -138,7 +143,7 @@ export class Negotiation {
     this.#outstanding = undefined;
     const sections = answer.sections.map((answered) => {
       const section = this.#section(answered.mid);
-      section.settled = answered.direction;
+      section.answered = answered;
       return { ...answered, own: section.own };
     });
     return dtls ? { dtls, sections } : { sections };
@@ -168,7 +173,8 @@ export class Negotiation {
   }
 }
 
-const isIdle = ({ own, taken, settled }: MutableSection): boolean => !own && !taken && settled === 'inactive';
+const isIdle = ({ own, taken, answered }: MutableSection): boolean =>
+  !own && !taken && answered?.direction === 'inactive';
 
 /**
  * The role of the first answer stands for the life of the connection: what a later one says means nothing, because a client

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type MediaFixture, type SpecOptions, startMedia } from '../support/media.ts';
-import { RtcClient } from '../support/rtc-client.ts';
+import { RtcClient, type RtcClientOptions } from '../support/rtc-client.ts';
 
 let media: MediaFixture;
 
@@ -14,9 +14,9 @@ const RID = /^a=extmap:\d+ urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n/gm;
 const declared = (sdp: string) => sdp.match(/^a=ssrc:\d+ cname:/gm) ?? [];
 
 /** A client that answers and sends, without these extensions. */
-const join = async (without: RegExp, spec?: SpecOptions) => {
+const join = async (without: RegExp, spec?: SpecOptions, options?: RtcClientOptions) => {
   const { call, events } = await media.open(spec);
-  const client = await RtcClient.answer(call.firstOffer.sdp);
+  const client = await RtcClient.answer(call.firstOffer.sdp, options);
   const accept = (id: string, answer: string) => call.accept(id, answer.replace(without, ''));
   expect(declared(call.firstOffer.sdp)).toEqual([]);
   await accept(call.firstOffer.id, client.answerSdp);
@@ -73,8 +73,11 @@ describe('an echo to a client that finds the section of a packet by its SSRC alo
     await close();
   });
 
-  it('needs no second offer where there is one section', async () => {
-    const { client, events, close } = await join(MID, { media: { video: 'none' } });
+  it.each([
+    ['was asked for', { media: { video: 'none' } }, { kinds: ['audio', 'video'] }],
+    ['was accepted', {}, { kinds: ['audio'] }],
+  ] as const)('needs no second offer where one section %s', async (_, spec, { kinds }) => {
+    const { client, events, close } = await join(MID, spec, { kinds });
     await expect.poll(() => client.received.audio, { timeout: 10_000 }).toBeGreaterThan(5);
     expect(events.offers).toEqual([]);
     await close();

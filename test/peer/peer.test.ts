@@ -51,12 +51,10 @@ const follow = async ({ peer, socket }: Call): Promise<void> => {
 
 const until = (assertion: () => void) => vi.waitFor(assertion, { timeout: 20_000, interval: 20 });
 
-/** Stops sending, and waits for what was under way. */
+/** Stops sending, and waits for what was under way: the first packets may reach the server before it gives them back. */
 const drained = async (peer: Peer) => {
   peer.stopSending();
-  await until(() =>
-    expect(peer.packets().received + peer.packets().lost).toBeGreaterThanOrEqual(peer.packets().sent - 1),
-  );
+  await until(() => expect(peer.silentMs).toBeGreaterThan(500));
   return peer.packets();
 };
 

@@ -21,8 +21,6 @@ export class EchoTarget implements Target {
   readonly #call: TargetCall;
   readonly #echoes = new Map<string, Echo>();
   #reached = false;
-  /** The client must be told which SSRC is on which section. */
-  #declares = false;
 
   constructor(call: TargetCall, cname: string) {
     this.#call = call;
@@ -39,8 +37,6 @@ export class EchoTarget implements Target {
     const { mid, direction } = section;
     const wanted = sends(direction) ? producer : undefined;
     const old = this.#echoes.get(mid);
-    // A section that carries nothing back, such as a rejected one, says nothing about what the client can find.
-    if (sends(direction)) this.#declares ||= !findsByMid(section);
     if (old !== undefined && old.producer === wanted) return this.#resume(old);
     this.#echoes.delete(mid);
     // The worker has closed the consumer of a closed producer itself.
@@ -93,12 +89,10 @@ export class EchoTarget implements Target {
     return !this.#call.transport.closed && this.#echoes.get(echo.section.mid) === echo;
   }
 
-  /** What comes in on a connection with one section can only be of that. */
+  /** Whether the client must be told which SSRC is on which section. Where one comes back, all that comes in is of that. */
   #mustDeclare(): boolean {
-    const { negotiation } = this.#call;
-    return (
-      this.#declares && negotiation.ownSection('audio') !== undefined && negotiation.ownSection('video') !== undefined
-    );
+    const sections = this.#call.negotiation.answeredOwn.filter(({ direction }) => sends(direction));
+    return sections.length > 1 && !sections.every(findsByMid);
   }
 
   #declare({ section, producer }: Echo, { rtpParameters: { encodings = [] } }: Consumer): void {
