@@ -15,12 +15,13 @@ interface Limit {
  */
 const LIMITS = {
   token: { seconds: 30, code: 'token_unavailable', what: 'getToken to return a call token' },
+  // Begins with the socket, and is over before it: which of two failures is told must not be a race.
+  certificate: { seconds: 8, code: 'not_supported', what: 'RTCPeerConnection.generateCertificate' },
   socket: {
     seconds: 10,
     code: 'network_error',
     what: 'the WebSocket to open: check the address, and that no firewall drops its packets',
   },
-  certificate: { seconds: 10, code: 'not_supported', what: 'RTCPeerConnection.generateCertificate' },
   offer: { seconds: 10, code: 'network_error', what: 'the offer that answers the start: the server is silent' },
   answer: { seconds: 12, code: 'negotiation_failed', what: 'the browser to answer the offer' },
   live: { seconds: 30, code: 'network_error', what: 'live after the answer: the server is silent' },

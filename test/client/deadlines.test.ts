@@ -23,6 +23,14 @@ describe('a wait', () => {
     expect(told).toEqual([expect.stringMatching(/^network_error: Waited 10 s in vain for the WebSocket to open/)]);
   });
 
+  it('for a certificate runs out before the one for the socket, which begins with it', () => {
+    deadlines.begin('socket');
+    deadlines.begin('certificate');
+    vi.advanceTimersByTime(9_999);
+    expect(told).toEqual([expect.stringMatching(/^not_supported: Waited 8 s/)]);
+    deadlines.endAll();
+  });
+
   it('is not made longer by beginning again', () => {
     deadlines.begin('reoffer');
     vi.advanceTimersByTime(9_000);
