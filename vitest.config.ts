@@ -5,6 +5,14 @@ const WAITING = [
   'test/{backend,client,config,demo,directory,gateway,http,mint,protocol,redis,reference,sdp,session,shared,store,telemetry,tokens}/**/*.test.ts',
   'test/*.test.ts',
 ];
+/** Of those, the ones that start Redis. */
+const REDIS = [
+  'test/{redis,store}/**/*.test.ts',
+  'test/directory/redis-directory.test.ts',
+  'test/mint/refresh-retry.test.ts',
+  'test/session/finisher.test.ts',
+  'test/telemetry/audit*.test.ts',
+];
 /** Browsers take both cores, and these compare times. */
 const ALONE = [
   'test/browser/**/*.test.ts',
@@ -17,14 +25,25 @@ export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    reporters: ['default'],
+    reporters: ['default', './test/support/second-tries.ts'],
     projects: [
       {
         extends: true,
         test: {
           name: 'three at a time',
           include: WAITING,
+          exclude: [...REDIS, ...ALONE],
+          maxWorkers: 3,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'three at a time, with Redis',
+          include: REDIS,
           exclude: ALONE,
+          retry: 1,
           maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
@@ -35,6 +54,7 @@ export default defineConfig({
           name: 'two at a time',
           include: ['test/**/*.test.ts'],
           exclude: [...WAITING, ...ALONE],
+          retry: 1,
           // Servers with media workers, and commands: a core for each file.
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
@@ -45,6 +65,7 @@ export default defineConfig({
         test: {
           name: 'one at a time',
           include: ALONE,
+          retry: 1,
           fileParallelism: false,
           sequence: { groupOrder: 2 },
         },

@@ -48,7 +48,7 @@ const eachOf = async <T>(items: readonly T[], atOnce: number, work: (item: T) =>
 const mintMany = (deployment: Deployment, server: ServerProcess, count: number): Promise<MintedToken[]> =>
   Promise.all(Array.from({ length: count }, () => deployment.mint(server, 'ep_echo', { ttl_seconds: 600 })));
 
-describe('two gateways on one Redis', () => {
+describe('two gateways on one Redis', { retry: 0 }, () => {
   it('give each of 200 tokens to exactly one of 50 presenters', { timeout: 240_000 }, async () => {
     const redis = own(await TestRedis.start());
     const deployment = own(await Deployment.create({ redisUrl: redis.url }));

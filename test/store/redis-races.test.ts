@@ -28,7 +28,9 @@ const issue = async (count: number): Promise<NewCallToken[]> => {
   return tokens;
 };
 
-test('200 tokens, 50 presenters each across two processes: one session and 49 refusals a token', async () => {
+test('200 tokens, 50 presenters each across two processes: one session and 49 refusals a token', {
+  retry: 0,
+}, async () => {
   const ids = (await issue(200)).map(({ id }) => id);
   const gateways = [1, 2].map((): ChildProcess => fork(new URL('../support/presenter.ts', import.meta.url)));
   const answer = async (gateway: ChildProcess): Promise<unknown> => {
@@ -55,7 +57,9 @@ test('200 tokens, 50 presenters each across two processes: one session and 49 re
   }
 });
 
-test('connections cut at random moments: never two winners, and the others hear used or unavailable', async () => {
+test('connections cut at random moments: never two winners, and the others hear used or unavailable', {
+  retry: 0,
+}, async () => {
   const proxy = await CuttingProxy.start(redis.port);
   onTestFinished(() => proxy.stop());
   const gateways = Array.from({ length: 4 }, () => new RedisTokenStore(proxy.url, { log: silent }));

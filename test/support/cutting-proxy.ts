@@ -26,6 +26,11 @@ export class CuttingProxy {
     return `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Refuses every new connection; those that are open stay. */
+  refuse(): void {
+    this.#server.close();
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));

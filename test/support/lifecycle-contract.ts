@@ -16,7 +16,7 @@ type Store = TokenStore & MintDeps['store'];
 
 /** What every `TokenStore` does for refreshing, listing, revoking at a distance, idempotency keys and mint rates. */
 export function describeLifecycle(name: string, open: () => Store): void {
-  describe(`beside the burn, the token store in ${name}`, () => {
+  describe(`beside the burn, the token store in ${name}`, { retry: 0 }, () => {
     let store: Store;
     beforeEach(() => {
       store = open();

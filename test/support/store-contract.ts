@@ -20,7 +20,7 @@ export const newToken = (changes: Partial<NewCallToken> = {}): NewCallToken => (
 
 /** What every `TokenStore` has to do; `open` makes a store whose leases last `TEST_LEASE_MS`. */
 export function describeTokenStore(name: string, open: () => TokenStore): void {
-  describe(`the token store in ${name}`, () => {
+  describe(`the token store in ${name}`, { retry: 0 }, () => {
     let store: TokenStore;
     beforeEach(() => {
       store = open();
