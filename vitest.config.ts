@@ -25,6 +25,8 @@ export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // A second, the default, is short for two cores with much to do.
+    expect: { poll: { timeout: 10_000 } },
     reporters: ['default', './test/support/second-tries.ts'],
     projects: [
       {

@@ -10,7 +10,10 @@ const own = <T extends { stop(): Promise<unknown> }>(part: T): T => {
   return part;
 };
 
-it('one of all clients wins each token, on two processes that share a Redis', { timeout: 90_000, retry: 0 }, async () => {
+it('one of all clients wins each token, on two processes that share a Redis', {
+  timeout: 90_000,
+  retry: 0,
+}, async () => {
   const redis = own(await TestRedis.start());
   const deployment = own(await Deployment.create({ redisUrl: redis.url }));
   const servers = await Promise.all([deployment.server(), deployment.server()]);
