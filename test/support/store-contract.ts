@@ -20,7 +20,7 @@ export const newToken = (changes: Partial<NewCallToken> = {}): NewCallToken => (
 
 /** What every `TokenStore` has to do; `open` makes a store whose leases last `TEST_LEASE_MS`. */
 export function describeTokenStore(name: string, open: () => TokenStore): void {
-  describe(`the token store in ${name}`, { retry: 0 }, () => {
+  describe(`the token store in ${name}`, () => {
     let store: TokenStore;
     beforeEach(() => {
       store = open();
@@ -78,7 +78,9 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
       expect(record?.session).toEqual({ id: 'sess_a', startedAt: result.startedAt, expiresAt: result.expiresAt });
     });
 
-    test('of many sessions at once exactly one wins, and the rest hear that the token is used', async () => {
+    test('of many sessions at once exactly one wins, and the rest hear that the token is used', {
+      retry: 0,
+    }, async () => {
       const token = await issue();
       const results = await Promise.all(Array.from({ length: 50 }, () => burn(token)));
       expect(results.filter(({ burned }) => burned)).toHaveLength(1);
