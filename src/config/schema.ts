@@ -153,6 +153,7 @@ export const ConfigSchema = section({
     answer_timeout_ms: ms(10_000, 'The first offer must be answered by then.'),
     connect_timeout_ms: ms(25_000, 'From the burn to live; nothing extends it.'),
     reoffer_timeout_ms: ms(10_000, 'A later offer must be answered by then.'),
+    grace_ms: ms(30_000, 'How long a client that lost its socket may stay away; media goes on.'),
     unreachable_timeout_ms: ms(30_000, 'ICE may be disconnected this long.'),
     lease_renew_ms: ms(10_000, 'How often the 30 s leases are renewed.', 15_000),
     finish_wait_ms: ms(1000, 'How long the last frame waits for the stored end.'),

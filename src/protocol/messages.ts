@@ -33,7 +33,12 @@ const Start = Type.Object(
 );
 
 const Resume = Type.Object(
-  { type: Type.Literal('resume'), session_id: Id, ticket: Type.String({ minLength: 1, maxLength: 128 }) },
+  {
+    type: Type.Literal('resume'),
+    session_id: Id,
+    ticket: Type.String({ minLength: 1, maxLength: 128 }),
+    fresh: Type.Optional(Type.Boolean()),
+  },
   exact,
 );
 
@@ -82,6 +87,8 @@ const SessionInfo = Type.Object(
     expires_at: Type.String(),
     expires_in_ms: Type.Integer({ minimum: 0 }),
     ticket: Type.String(),
+    /** How long the session waits for a client that lost its socket. */
+    grace_ms: Type.Integer({ minimum: 0 }),
   },
   exact,
 );
@@ -128,6 +135,9 @@ export type ClientMessage = MessageOf<typeof CLIENT_MESSAGES>;
 export type SessionMessage = Exclude<ClientMessage, { type: 'start' | 'resume' | 'candidate' }>;
 export type ServerMessage = MessageOf<typeof SERVER_MESSAGES>;
 export type StartMessage = Static<typeof Start>;
+export type ResumeMessage = Static<typeof Resume>;
+/** What the first message of a client can be. */
+export type FirstMessage = StartMessage | ResumeMessage;
 export type MediaDirection = Static<typeof Direction>;
 export type WantedMedia = Static<typeof Media>;
 export type SessionInfo = Static<typeof SessionInfo>;

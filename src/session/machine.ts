@@ -8,6 +8,7 @@ export interface Deadlines {
   answer: number;
   connect: number;
   reoffer: number;
+  grace: number;
   unreachable: number;
   settle: number;
 }

@@ -27,6 +27,7 @@ export class SessionMaker implements SessionStarter {
     this.#deadlines = {
       answer: deps.settings.answer_timeout_ms,
       connect: deps.settings.connect_timeout_ms,
+      grace: deps.settings.grace_ms,
       reoffer: deps.settings.reoffer_timeout_ms,
       unreachable: deps.settings.unreachable_timeout_ms,
       settle: deps.settings.finish_wait_ms,

@@ -241,6 +241,7 @@ export class Session implements ClientSession {
       expires_at: new Date(this.#grant.expiresAt).toISOString(),
       expires_in_ms: Math.max(0, Math.round(this.#remainingMs())),
       ticket: this.#grant.ticket,
+      grace_ms: this.#deps.deadlines.grace,
     };
   }
 

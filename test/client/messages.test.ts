@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { CallError } from '../../src/client/errors.ts';
 import { readServerMessage } from '../../src/client/signaling.ts';
 
-const session = { id: 'sess_1', endpoint_id: 'ep', expires_at: '2030-01-01T00:00:00Z', expires_in_ms: 1, ticket: 't' };
+const session = {
+  id: 'sess_1',
+  endpoint_id: 'ep',
+  expires_at: '2030-01-01T00:00:00Z',
+  expires_in_ms: 1,
+  ticket: 't',
+  grace_ms: 30_000,
+};
 
 describe('what the server says', () => {
   it.each([

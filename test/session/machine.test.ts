@@ -4,7 +4,14 @@ import { CallgateError } from '../../src/errors.ts';
 import { END_REASONS } from '../../src/protocol/codes.ts';
 import { type Effect, type Event, initial, type State, step, type TimerName } from '../../src/session/machine.ts';
 
-const deadlines = { answer: 10_000, connect: 25_000, reoffer: 10_000, unreachable: 30_000, settle: 1000 };
+const deadlines = {
+  answer: 10_000,
+  connect: 25_000,
+  reoffer: 10_000,
+  grace: 30_000,
+  unreachable: 30_000,
+  settle: 1000,
+};
 const offer = (id: string, tracks = false) => ({ id, sdp: 'v=0', sections: 1, ...(tracks && { tracks: [] }) });
 
 /** Runs events from the beginning and returns the last state with all effects, a list per event. */

@@ -46,7 +46,7 @@ function makeSession(tasks = new TaskQueue()) {
       },
       store: { releasePlace: async () => {} },
       finisher: { finish: async () => {} },
-      deadlines: { answer: 1000, connect: 1000, reoffer: 1000, unreachable: 1000, settle: 1000 },
+      deadlines: { answer: 1000, connect: 1000, reoffer: 1000, grace: 1000, unreachable: 1000, settle: 1000 },
       log: pino({ level: 'silent' }),
       tasks,
       observer: { live: () => {}, ended: (_, reason) => ended.resolve(reason) },

@@ -154,7 +154,7 @@ export class FaultyGate implements Target {
     const ticket = `ticket-${this.#tickets}`;
     this.#sessions.set(id, { ws, ticket });
     const expires_at = new Date(Date.now() + 60_000).toISOString();
-    return { id, endpoint_id: 'ep_echo', expires_at, expires_in_ms: 60_000, ticket };
+    return { id, endpoint_id: 'ep_echo', expires_at, expires_in_ms: 60_000, ticket, grace_ms: 30_000 };
   }
 }
 
