@@ -1,4 +1,4 @@
-import type { Worker } from 'mediasoup/types';
+import type { Worker, WorkerResourceUsage } from 'mediasoup/types';
 import type { Logger } from 'pino';
 import { killProcess } from './kill.ts';
 
@@ -8,6 +8,8 @@ const ROUND_MS = 500;
 const SILENT_ROUNDS = 5;
 /** Rounds after which it is killed, and its calls end: their media has stood still for as long. */
 const HOPELESS_ROUNDS = 16;
+
+const MEAN_OF_ROUNDS = 4;
 
 /**
  * Whether a worker answers: one that is stopped or hangs does not die, and must get no call. One small request is outstanding
@@ -19,6 +21,8 @@ export class Heartbeat {
   readonly #timer: NodeJS.Timeout;
   #asked = false;
   #rounds = 0;
+  #used: { ms: number; at: number } | undefined;
+  #cpu = 0;
 
   /** Ends with the worker. */
   constructor(worker: Worker, log: Pick<Logger, 'warn' | 'error'>) {
@@ -30,6 +34,11 @@ export class Heartbeat {
 
   get silent(): boolean {
     return this.#rounds >= SILENT_ROUNDS;
+  }
+
+  /** How much of a core the worker took lately, 1 for all of it. */
+  get cpu(): number {
+    return this.#cpu;
   }
 
   #round(): void {
@@ -48,14 +57,23 @@ export class Heartbeat {
     this.#asked = true;
     // The pool logs the death of a worker.
     this.#worker.getResourceUsage().then(
-      () => this.#answered(),
+      (usage) => this.#answered(usage),
       () => {},
     );
   }
 
-  #answered(): void {
+  #answered({ ru_utime, ru_stime }: WorkerResourceUsage): void {
+    this.#measure(ru_utime + ru_stime, performance.now());
     if (this.silent) this.#log.warn({ pid: this.#worker.pid }, 'the media worker answers again');
     this.#asked = false;
     this.#rounds = 0;
+  }
+  /** The mean of the last few rounds: one alone swings too much to choose by. */
+  #measure(ms: number, at: number): void {
+    if (this.#used !== undefined && at > this.#used.at) {
+      const share = (ms - this.#used.ms) / (at - this.#used.at);
+      this.#cpu += (share - this.#cpu) / MEAN_OF_ROUNDS;
+    }
+    this.#used = { ms, at };
   }
 }

@@ -105,6 +105,19 @@ export class WorkerPool {
     return this.workers.reduce((sum, { calls }) => sum + calls, 0);
   }
 
+  /** Slots of all living workers, taken or not. */
+  get capacity(): number {
+    return this.#running().length * this.#options.maxCallsPerWorker;
+  }
+
+  /** How busy it is, 1 for fully: by slots or by the CPU of its workers, whichever is more. 1 also while none is up. */
+  get load(): number {
+    const running = this.#running();
+    if (running.length === 0) return 1;
+    const cpu = running.reduce((sum, { heartbeat }) => sum + heartbeat.cpu, 0) / running.length;
+    return Math.max(this.calls / this.capacity, cpu);
+  }
+
   /** The living workers, in a fixed order. */
   get workers(): { pid: number; calls: number }[] {
     return this.#running().map(({ worker, calls }) => ({ pid: worker.pid, calls }));
