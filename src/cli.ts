@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { showNodes } from './cluster/commands.ts';
 import { loadConfig, loadRedis } from './config/config.ts';
 import { exposedSecrets } from './config/secret-files.ts';
 import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './directory/commands.ts';
@@ -61,6 +62,14 @@ directory
   .command('diff <tenants>')
   .description('print what applying a tenants file would change; status 1 when anything would')
   .action((path: string) => tell(() => diffDirectory(redisOf(loadRedis()), path)));
+
+program
+  .command('nodes')
+  .description('list the processes on one Redis')
+  .option('--json', 'as JSON')
+  .action(({ json = false }: { json?: boolean }) =>
+    tell(async () => ({ lines: await showNodes(redisOf(loadRedis()), { json }), status: 0 })),
+  );
 
 addLoadCommands(program);
 

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { closeApi, createApi, listen } from './api.ts';
+import { newNodeId } from './cluster/node-id.ts';
+import { openNodes } from './cluster/open.ts';
 import type { Config } from './config/config.ts';
 import { servePage } from './demo/page.ts';
 import type { LiveDirectory } from './directory/live.ts';
@@ -76,6 +78,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 /** What every part is made of. */
 interface Base {
+  /** The id of this process. */
+  node: string;
   config: Config;
   log: Logger;
   redis: RedisSource | undefined;
@@ -90,7 +94,7 @@ async function assemble(options: ServerOptions, owned: AsyncDisposableStack): Pr
   owned.defer(() => descriptors.close());
   const redis = config.redis_url === undefined ? undefined : readRedisAccess(config.redis_url, config.redis);
   if (redis) await checkAccess(redis);
-  const base = { config, log, redis, owned };
+  const base = { node: newNodeId(), config, log, redis, owned };
   const directory = openDirectory(config, redis, log, demoKey?.sha256);
   owned.defer(() => directory.close());
   const keys = await openSigningKeys(config.tokens.signing_keys, log);
@@ -98,6 +102,9 @@ async function assemble(options: ServerOptions, owned: AsyncDisposableStack): Pr
   const storage = openStorage(base);
   const media = await openMedia(config, log);
   owned.defer(() => media.media.close());
+  const nodes = redis && openNodes({ id: base.node, config, redis, media: media.pool, log });
+  owned.defer(() => nodes?.close());
+  const announced = nodes?.open();
   const parts = { directory, keys, telemetry, ...storage, ...media };
   const http = openHttp(base, parts, demoKey?.key);
   const gate = openGate(base, parts, http);
@@ -112,6 +119,8 @@ async function assemble(options: ServerOptions, owned: AsyncDisposableStack): Pr
   });
   void gate.issuers.reload();
   if (config.issuers.length > 0) await nextSecond(storage.store.now());
+  // Before a client comes: the others may be asked about its session at once.
+  await announced;
   await listen(http.app, config.http);
   const addresses = await openMetricsServer(base, telemetry.metrics, http);
   log.info(

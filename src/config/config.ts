@@ -6,7 +6,7 @@ import { Value } from 'typebox/value';
 import { isLoopback } from '../shared/loopback.ts';
 import { listenMistake } from './media-addresses.ts';
 import { FILES, fileMistake, type NamedFile, READABLE } from './named-files.ts';
-import { ANNOUNCED_ADDRESS, type Config, ConfigSchema, PORT_RANGE, REDIS_URL_FORMS } from './schema.ts';
+import { ANNOUNCED_ADDRESS, type Config, ConfigSchema, NODE_NAME, PORT_RANGE, REDIS_URL_FORMS } from './schema.ts';
 import { unknownVariables } from './unknown-variables.ts';
 import { ConfigError, fitSchema, type Loose, listOf, type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
 
@@ -20,6 +20,8 @@ const VARIABLES: Readonly<Record<string, { path: Path; allowed: string } | Named
   CALLGATE_TENANTS: FILES.tenants,
   CALLGATE_SIGNING_KEYS: FILES.signingKeys,
   CALLGATE_ANNOUNCED_ADDRESS: { path: ['media', 'announced_address'], allowed: ANNOUNCED_ADDRESS },
+  CALLGATE_NODE_NAME: { path: ['node', 'name'], allowed: NODE_NAME },
+  CALLGATE_REGION: { path: ['node', 'region'], allowed: NODE_NAME },
   CALLGATE_RTC_PORTS: { path: ['media', 'rtc_ports'], allowed: PORT_RANGE },
   MEDIASOUP_WORKER_BIN: FILES.workerBin,
   LOG_LEVEL: { path: ['log_level'], allowed: `one of ${ConfigSchema.properties.log_level.enum.join(', ')}` },
@@ -64,7 +66,9 @@ export function loadRedis(env: Environment = process.env): RedisSettings & { red
   const mistakes = redisContradictions({ redis_url, redis });
   if (mistakes.length > 0) throw new ConfigError(mistakes);
   if (redis_url !== undefined) return { redis_url, redis };
-  throw new ConfigError([`REDIS_URL must be ${REDIS_URL_FORMS} (or \`redis_url\` in the file of CALLGATE_CONFIG)`]);
+  throw new ConfigError([
+    `REDIS_URL must name the Redis that the processes share: ${REDIS_URL_FORMS}, or \`redis_url\` in the file of CALLGATE_CONFIG`,
+  ]);
 }
 
 /** The API key of the commands that mint; undefined when none is set. */

@@ -18,6 +18,7 @@ const address = (description: string, options = {}) =>
 
 export const REDIS_URL_FORMS = 'a redis://, redis+sentinel:// or redis+cluster:// URL (with TLS: rediss)';
 export const ANNOUNCED_ADDRESS = 'an IP address or host name that clients can reach';
+export const NODE_NAME = '1 to 63 letters, digits, dots, underscores and hyphens';
 export const PORT_RANGE = 'one range min-max of ports from 1 to 65535, such as 40000-40099';
 
 /** Whether a parser that throws on bad text takes this one. */
@@ -43,6 +44,8 @@ const isJwksUrl = (value: string): boolean => {
   if (url === null || url.username || url.password || url.hash) return false;
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
 };
+
+const isNodeName = (value: string): boolean => /^[A-Za-z0-9][\w.-]{0,62}$/.test(value);
 
 const Issuer = Type.Object(
   {
@@ -93,6 +96,16 @@ export const ConfigSchema = section({
     uniqueItems: true,
     default: ['gateway', 'media'],
     description: 'What this process does; for now every process does both.',
+  }),
+  node: section({
+    name: Type.Optional(
+      text(
+        'What this process is called among others (CALLGATE_NODE_NAME); the host name by default.',
+        isNodeName,
+        NODE_NAME,
+      ),
+    ),
+    region: Type.Optional(text('Where it is (CALLGATE_REGION).', isNodeName, NODE_NAME)),
   }),
   http: section({
     host: address('Address of the API and the WebSocket (HOST); 127.0.0.1 in the demo.', { default: '0.0.0.0' }),

@@ -1,7 +1,7 @@
+import { printable } from '../shared/printable.ts';
 import { Backend } from './backend.ts';
 import { Failure } from './failure.ts';
 import { UsageError } from './usage-error.ts';
-import { printable } from './words.ts';
 
 /**
  * Mints one token at each URL and revokes it: a run that cannot begin is told so in a sentence, instead of in as many

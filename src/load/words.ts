@@ -1,4 +1,4 @@
-/** How figures and foreign texts are told to people. */
+/** How figures are told to people. */
 
 export const count = (value: number): string => value.toLocaleString('en');
 
@@ -10,6 +10,3 @@ export function clock(time: number): string {
 }
 
 const pad = (part: number): string => String(part).padStart(2, '0');
-
-/** What a terminal would take for a command is shown as a sign. */
-export const printable = (text: string): string => text.replace(/\p{C}/gu, '\uFFFD');

@@ -79,7 +79,7 @@ const asked = async (): Promise<string[]> => {
   // What the last end has set off is on its way.
   await sleep(300);
   const other =
-    /^(info|ping|client|hello|select|script load|subscribe|psubscribe|config|xrange|del)\b|^script 1 callgate:(audit\b|clock\b|\{probe)/i;
+    /^(info|ping|client|hello|select|script load|subscribe|psubscribe|config|xrange|del)\b|^script 1 callgate:(audit\b|clock\b|nodes\b|\{probe)/i;
   const events = await reader.xrange('callgate:audit', '-', '+');
   await reader.del('callgate:audit');
   return [

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** What came of a start that must fail by itself; it is killed after a while. */
-export interface FailedStart {
+/** What came of a command that ends by itself; it is killed after a while. */
+export interface CommandEnd {
   code: number | null;
   output: string;
   /** The processes of its group that are left. */
@@ -13,11 +13,15 @@ export interface FailedStart {
 }
 
 /** Runs `callgate serve` with these settings until it ends by itself. */
-export async function runServer(env: Readonly<Record<string, string>>): Promise<FailedStart> {
+export const runServer = (env: Readonly<Record<string, string>>): Promise<CommandEnd> =>
+  runCli(['serve'], { PORT: '0', ...env });
+
+/** Runs a command with these settings, and nothing else of this process's own environment, until it ends by itself. */
+export async function runCli(args: string[], env: Readonly<Record<string, string>>): Promise<CommandEnd> {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, ['src/cli.ts', 'serve'], {
+  const child = spawn(process.execPath, ['src/cli.ts', ...args], {
     cwd: ROOT,
-    env: { PATH, HOME, PORT: '0', ...env },
+    env: { PATH, HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
     timeout: 30_000,

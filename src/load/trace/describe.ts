@@ -1,6 +1,7 @@
+import { printable } from '../../shared/printable.ts';
 import { percentiles } from '../percentiles.ts';
 import type { Arrival } from '../plan.ts';
-import { clock, count, printable } from '../words.ts';
+import { clock, count } from '../words.ts';
 
 const BUCKETS = 20;
 const BAR = 40;
