@@ -2,17 +2,13 @@
 import { hash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { showNodes } from './cluster/commands.ts';
-import { loadConfig, loadRedis } from './config/config.ts';
-import { exposedSecrets } from './config/secret-files.ts';
-import { applyDirectory, diffDirectory, type Outcome, showDirectory } from './directory/commands.ts';
+import type { Outcome } from './directory/commands.ts';
 import { addLoadCommands } from './load/commands.ts';
 import { createApiKey, isApiKey, withoutApiKeys } from './mint/api-keys.ts';
-import { readRedisAccess } from './redis/access.ts';
+import type { RedisSource } from './redis/access.ts';
 import { decodeText } from './shared/text-file.ts';
-import { createLog } from './telemetry/log.ts';
-import { LogOutput, standardOutput } from './telemetry/log-output.ts';
-import { createKeySet } from './tokens/keys.ts';
+
+// Half a second's work is imported by the command that needs it.
 
 /** Two signals closer together than this are one. */
 const REPEATED_SIGNAL_MS = 1000;
@@ -28,7 +24,10 @@ keys
   .command('signing')
   .description('print a JWK set with one new signing key, for CALLGATE_SIGNING_KEYS')
   .addOption(new Option('--alg <alg>', 'algorithm').choices(['EdDSA', 'ES256']).default('EdDSA'))
-  .action(async ({ alg }: { alg: 'EdDSA' | 'ES256' }) => print(JSON.stringify(await createKeySet(alg), null, 2)));
+  .action(async ({ alg }: { alg: 'EdDSA' | 'ES256' }) => {
+    const { createKeySet } = await import('./tokens/keys.ts');
+    print(JSON.stringify(await createKeySet(alg), null, 2));
+  });
 keys
   .command('create')
   .description('print a new API key, and the line that goes into the tenants file')
@@ -53,30 +52,36 @@ const directory = program.command('directory').description('the tenants that all
 directory
   .command('apply <tenants>')
   .description('check a tenants file and publish it to all processes at once')
-  .action((path: string) => tell(() => applyDirectory(redisOf(loadRedis()), path)));
+  .action((path: string) => tell(async (redis) => (await directoryCommands()).applyDirectory(redis, path)));
 directory
   .command('show')
   .description('print what is published; status 1 when nothing is')
-  .action(() => tell(() => showDirectory(redisOf(loadRedis()))));
+  .action(() => tell(async (redis) => (await directoryCommands()).showDirectory(redis)));
 directory
   .command('diff <tenants>')
   .description('print what applying a tenants file would change; status 1 when anything would')
-  .action((path: string) => tell(() => diffDirectory(redisOf(loadRedis()), path)));
+  .action((path: string) => tell(async (redis) => (await directoryCommands()).diffDirectory(redis, path)));
 
 program
   .command('nodes')
   .description('list the processes on one Redis')
   .option('--json', 'as JSON')
   .action(({ json = false }: { json?: boolean }) =>
-    tell(async () => ({ lines: await showNodes(redisOf(loadRedis()), { json }), status: 0 })),
+    tell(async (redis) => {
+      const { showNodes } = await import('./cluster/commands.ts');
+      return { lines: await showNodes(redis, { json }), status: 0 };
+    }),
   );
 
 addLoadCommands(program);
 
 async function serve(): Promise<void> {
-  // The other commands do not wait for all that a server loads.
-  const { startServer } = await import('./server.ts');
+  const { loadConfig } = await import('./config/config.ts');
   const { config, demo, secretFiles } = loadConfig();
+  const { exposedSecrets } = await import('./config/secret-files.ts');
+  const { createLog } = await import('./telemetry/log.ts');
+  const { LogOutput, standardOutput } = await import('./telemetry/log-output.ts');
+  const { startServer } = await import('./server.ts');
   const output = new LogOutput(standardOutput());
   process.on('exit', () => output.flushSync());
   const log = createLog(config.log_level, output);
@@ -115,7 +120,7 @@ function textOf(input: Buffer): string {
   }
 }
 
-const redisOf = ({ redis_url, redis }: ReturnType<typeof loadRedis>) => readRedisAccess(redis_url, redis);
+const directoryCommands = () => import('./directory/commands.ts');
 
 function newApiKey(id: string) {
   try {
@@ -151,10 +156,13 @@ function hintFor(error: NodeJS.ErrnoException): string {
   return error.code === 'EADDRINUSE' ? '; choose another port with PORT' : '';
 }
 
-/** Prints what came of a command. Its status is like that of diff(1): 1 for a difference, 2 when it failed. */
-async function tell(command: () => Promise<Outcome>): Promise<void> {
+/** Prints what came of a command on Redis. Its status is like that of diff(1): 1 for a difference, 2 when it failed. */
+async function tell(command: (redis: RedisSource) => Promise<Outcome>): Promise<void> {
+  const { loadRedis } = await import('./config/config.ts');
+  const { readRedisAccess } = await import('./redis/access.ts');
   try {
-    const { lines, status } = await command();
+    const { redis_url, redis } = loadRedis();
+    const { lines, status } = await command(readRedisAccess(redis_url, redis));
     for (const line of lines) print(line);
     process.exitCode = status;
   } catch (error) {

@@ -71,9 +71,6 @@ export function loadRedis(env: Environment = process.env): RedisSettings & { red
   ]);
 }
 
-/** The API key of the commands that mint; undefined when none is set. */
-export const loadApiKey = (env: Environment = process.env): string | undefined => env.CALLGATE_API_KEY || undefined;
-
 function readConfig(env: Environment, demo: boolean): Config {
   const { settings, mistakes } = fromFile(env.CALLGATE_CONFIG);
   if (demo) {

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { loadApiKey } from '../config/config.ts';
+import { loadApiKey } from '../config/api-key.ts';
 import { exposedSecrets } from '../config/secret-files.ts';
 import { isApiKey } from '../mint/api-keys.ts';
 import type { Media } from '../peer/index.ts';
@@ -12,7 +12,6 @@ import { type Job, run } from './run.ts';
 import { type Schedule, threadsFor } from './schedule.ts';
 import type { Threshold } from './thresholds.ts';
 import { describe } from './trace/describe.ts';
-import { readSessions } from './trace/read.ts';
 import { UsageError } from './usage-error.ts';
 
 const MAX_KEY_FILE_BYTES = 4096;
@@ -70,6 +69,7 @@ export async function runLoad(options: LoadOptions): Promise<number> {
 export async function runReplay(file: string, options: ReplayOptions): Promise<number> {
   const { endpoint, media, speed, loop = false, for: forMs } = options;
   if (forMs !== undefined && !loop) throw new UsageError('--for goes with --loop');
+  const { readSessions } = await import('./trace/read.ts');
   const { arrivals: recorded, cutLines } = await readSessions(file);
   if (cutLines > 0) console.error(`${file}: ${cutLines} lines that a killed server has cut are left out`);
   if (options.describe) {
