@@ -24,6 +24,7 @@ const END_REASONS: Record<EndReason, string> = {
     'Media did not connect in time. Check that firewalls let the media ports of the server through (UDP and TCP), and that its announced address can be reached from here.',
   negotiation_failed: 'The session description could not be used.',
   client_lost: 'The server lost sight of this browser.',
+  ticket_reused: 'An old ticket of this call was used again: somebody else may have it.',
   worker_lost: 'The media worker died.',
   node_lost: 'The server node was lost.',
   node_drained: 'The server node was drained.',

@@ -29,6 +29,7 @@ export const END_REASONS = [
   'connect_timeout',
   'negotiation_failed',
   'client_lost',
+  'ticket_reused',
   'worker_lost',
   'node_lost',
   'node_drained',
