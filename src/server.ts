@@ -222,7 +222,7 @@ interface GateSide {
 }
 
 /** The sockets of clients, and the sessions behind them. */
-function openGate({ config, log, owned }: Base, parts: Parts, { servers, app }: HttpSide): GateSide {
+function openGate({ node, config, log, owned }: Base, parts: Parts, { servers, app }: HttpSide): GateSide {
   const { directory, keys, store, finisher, pool, media, telemetry } = parts;
   const { metrics, audit, trace } = telemetry;
   const settings = config.session;
@@ -237,7 +237,7 @@ function openGate({ config, log, owned }: Base, parts: Parts, { servers, app }: 
     config,
     log,
     connections: servers.connections,
-    admission: new Admission({ directory, store, media, verify }),
+    admission: new Admission({ directory, store, media, verify, node }),
     sessions: new SessionMaker({ tasks, settings, finisher, media, store, log, registry, events, trace }),
     events,
   });

@@ -10,6 +10,14 @@ import { inRounds, type Row, row, type Setting } from './measure.ts';
 
 const ENDPOINT = 'ep_bench';
 const IN_FLIGHT = 64;
+const NODE = 'n_benchmrk';
+/** As long as those of a call. */
+const TICKETS = ['x'.repeat(43)];
+const RESUME = JSON.stringify({
+  media: { audio: 'sendrecv', video: 'sendrecv' },
+  fresh: true,
+  participant: 'p_xxxxxxxxxxxx',
+});
 
 /** Burns a second through the store, beside a bare EVALSHA loop of the same script on the same Redis. */
 export async function benchBurns(setting: Setting): Promise<Row[]> {
@@ -23,13 +31,15 @@ export async function benchBurns(setting: Setting): Promise<Row[]> {
     await inRounds(setting, 'burns', async (record) => {
       const [first, second] = [await issue(store, burns), await issue(store, burns)];
       const ours = await rate(burns, IN_FLIGHT, async (index) => {
-        const result = await store.burn({ id: first[index]!, endpointId: ENDPOINT, sessionId: `sess_${index}` });
+        const ids = { id: first[index]!, endpointId: ENDPOINT, sessionId: `sess_${index}` };
+        const result = await store.burn({ ...ids, node: NODE, tickets: TICKETS, resume: RESUME });
         if (!result.burned) throw new Error(result.refusal);
       });
       const floor = await rate(burns, IN_FLIGHT, (index) => {
         const { family, random } = parseTokenId(second[index]!)!;
         const key = `callgate:{${family}}:${random}`;
-        return raw.evalsha(sha, 1, key, ENDPOINT, `sess_${index}`, Date.now() + LEASE_MS, LEASE_MS, RETENTION_MS);
+        const lease = [`sess_${index}`, Date.now() + LEASE_MS, LEASE_MS, RETENTION_MS];
+        return raw.evalsha(sha, 1, key, ENDPOINT, ...lease, NODE, TICKETS.join(), RESUME);
       });
       if (!record) return;
       burned.ours.push(ours);

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { callability } from '../directory/callability.ts';
 import type { DirectorySource, Endpoint } from '../directory/directory.ts';
 import { CallgateError, hasCode, unspent } from '../errors.ts';
@@ -5,8 +6,9 @@ import type { MediaPlane, Reservation } from '../media/media.ts';
 import type { StartMessage } from '../protocol/messages.ts';
 import type { SessionGrant } from '../session/client.ts';
 import { randomText } from '../shared/random.ts';
-import type { ForeignToken, Lease, TokenStore } from '../store/store.ts';
+import type { Burn, ForeignToken, HeldSession, TokenStore } from '../store/store.ts';
 import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
+import { newSessionId } from '../tokens/session-id.ts';
 import { claimedId, type VerifyToken } from '../tokens/verifier.ts';
 import { originAllowed } from './origin.ts';
 
@@ -15,6 +17,8 @@ export interface AdmissionDeps {
   store: TokenStore;
   media: MediaPlane;
   verify: VerifyToken;
+  /** The id of this process. */
+  node: string;
 }
 
 /** One `start`, whose token is verified. */
@@ -47,21 +51,36 @@ export class Admission {
    */
   async admit({ start, claims, origin, gone }: Presentation): Promise<SessionGrant | undefined> {
     const endpoint = this.#check(start, claims, origin);
-    const sessionId = `sess_${randomText(16, 'hex')}`;
-    const lease: Lease = { tokenId: claims.id, endpointId: endpoint.id, sessionId };
-    const foreign = foreignTokenOf(claims, endpoint);
-    const reservation = await this.#reserve(endpoint, lease, foreign);
+    const ticket = randomText(32, 'base64url');
+    const burn = this.#burnOf(endpoint, { start, claims, ticket });
+    const reservation = await this.#reserve(endpoint, burn);
     try {
-      if (gone()) return this.#release(reservation, lease);
+      if (gone()) return this.#release(reservation, burn);
       this.#checkCallable(endpoint, claims);
-      const { remainingMs, expiresAt } = await this.#burn(lease, foreign);
+      const { remainingMs, ...lease } = await this.#burn(burn);
       const bound = claims.fingerprint === undefined ? {} : { fingerprint: claims.fingerprint };
       const call = { endpoint, media: start.media ?? {}, ...bound };
-      return { lease, remainingMs, expiresAt, call, reservation, ticket: randomText(32, 'base64url') };
+      return { lease, remainingMs, expiresAt: lease.expiresAt, call, reservation, ticket };
     } catch (error) {
-      this.#release(reservation, lease);
+      this.#release(reservation, burn);
       throw error;
     }
+  }
+
+  #burnOf(
+    endpoint: Endpoint,
+    { start, claims, ticket }: { start: StartMessage; claims: CallTokenClaims; ticket: string },
+  ): Burn {
+    const foreign = foreignTokenOf(claims, endpoint);
+    return {
+      id: claims.id,
+      endpointId: endpoint.id,
+      sessionId: newSessionId(claims.id),
+      node: this.#deps.node,
+      tickets: [hash('sha256', ticket, 'base64url')],
+      resume: JSON.stringify({ media: start.media ?? {} }),
+      ...(foreign && { foreign }),
+    };
   }
 
   #check(start: StartMessage, claims: CallTokenClaims, origin: string | undefined): Endpoint {
@@ -80,8 +99,8 @@ export class Admission {
   }
 
   /** Reserves a slot on a worker and takes a place at the endpoint: both or none. Whatever is refused here, nothing was burned. */
-  async #reserve(endpoint: Endpoint, lease: Lease, foreign: ForeignToken | undefined): Promise<Reservation> {
-    const { endpointId, sessionId, tokenId } = lease;
+  async #reserve(endpoint: Endpoint, burn: Burn): Promise<Reservation> {
+    const { endpointId, sessionId, id, foreign } = burn;
     const { media, store } = this.#deps;
     let reservation: Reservation | undefined;
     try {
@@ -90,8 +109,8 @@ export class Admission {
       if (!taken) throw unspent('at_capacity');
       return reservation;
     } catch (error) {
-      if (reservation) this.#release(reservation, lease);
-      throw await this.#ofFull(tokenId, foreign, error);
+      if (reservation) this.#release(reservation, burn);
+      throw await this.#ofFull(id, foreign, error);
     }
   }
 
@@ -104,20 +123,18 @@ export class Admission {
     );
   }
 
-  async #burn(
-    { tokenId, endpointId, sessionId }: Lease,
-    foreign: ForeignToken | undefined,
-  ): Promise<{ remainingMs: number; expiresAt: number }> {
-    const token = { id: tokenId, endpointId, sessionId, ...(foreign && { foreign }) };
-    const result = await this.#deps.store.burn(token);
+  async #burn(burn: Burn): Promise<HeldSession & { remainingMs: number }> {
+    const result = await this.#deps.store.burn(burn);
     if (!result.burned) throw new CallgateError(result.refusal);
-    return result;
+    const { id: tokenId, endpointId, sessionId, node, tickets, resume } = burn;
+    const { remainingMs, startedAt, expiresAt, epoch } = result;
+    return { tokenId, endpointId, sessionId, node, epoch, tickets, resume, startedAt, expiresAt, remainingMs };
   }
 
-  #release(reservation: Reservation, lease: Lease): undefined {
+  #release(reservation: Reservation, { endpointId, sessionId }: Burn): undefined {
     reservation.release();
     // A place that cannot be given back is freed when its lease lapses.
-    this.#deps.store.releasePlace(lease).catch(() => undefined);
+    this.#deps.store.releasePlace({ endpointId, sessionId }).catch(() => undefined);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Endpoint } from '../directory/directory.ts';
 import type { CallSpec, Reservation } from '../media/media.ts';
 import type { ServerMessage, SessionMessage } from '../protocol/messages.ts';
-import type { Lease } from '../store/store.ts';
+import type { HeldSession } from '../store/store.ts';
 import type { RequestContext } from '../telemetry/audit.ts';
 
 /** Whom a session talks to, wherever its socket is; both are no-ops once it is gone. */
@@ -12,7 +12,7 @@ export interface SessionClient {
 
 /** What the burn gave, and what was held for it. */
 export interface SessionGrant {
-  lease: Lease;
+  lease: HeldSession;
   /** Milliseconds until the session expires, counted from now. */
   remainingMs: number;
   /** Epoch milliseconds of the same moment by the store's clock, for people to read. */

@@ -8,7 +8,7 @@ import type { Session } from './session.ts';
 import type { TaskQueue } from './task-queue.ts';
 
 export interface RegistryOptions {
-  store: Pick<TokenStore, 'renew' | 'releasePlace' | 'onRevoked'>;
+  store: Pick<TokenStore, 'renew' | 'releasePlace' | 'onSessions'>;
   log: Logger;
   renewEveryMs: number;
   directory: DirectorySource;
@@ -39,8 +39,10 @@ export class SessionRegistry {
     this.#store = store;
     this.#unrenewed = new Outage(log, 'leases are renewed again');
     this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
-    this.#unlisten = store.onRevoked({
+    this.#unlisten = store.onSessions({
       revoked: (id) => this.#endRevoked(id),
+      // Nothing adopts a session yet.
+      moved: () => undefined,
       missed: () => void this.#renew(),
       forgotten: (tokenId, team) => this.#endForgotten(tokenId, team),
     });

@@ -5,7 +5,7 @@ import type { CallListener, CallSpec, MediaCall, MediaPlane, Offer } from '../me
 import type { EndReason } from '../protocol/codes.ts';
 import type { SessionInfo, SessionMessage } from '../protocol/messages.ts';
 import { deadline } from '../shared/deadline.ts';
-import type { Lease, TokenStore } from '../store/store.ts';
+import type { HeldSession, TokenStore } from '../store/store.ts';
 import type { SessionTrace } from '../telemetry/trace.ts';
 import type { ClientSession, SessionClient, SessionGrant } from './client.ts';
 import type { Finisher } from './finisher.ts';
@@ -35,7 +35,7 @@ export interface SessionDeps {
 
 /** One call, from the burn to its end: runs the state machine and owns everything that the session holds. */
 export class Session implements ClientSession {
-  readonly lease: Lease;
+  readonly lease: HeldSession;
   readonly #grant: SessionGrant;
   readonly #deps: SessionDeps;
   readonly #startedAt = performance.now();
@@ -246,11 +246,11 @@ export class Session implements ClientSession {
   }
 
   #settle(reason: EndReason): void {
-    const { tokenId, endpointId, sessionId } = this.lease;
+    const { tokenId, endpointId, sessionId, node, epoch } = this.lease;
     const freed = this.#deps.store.releasePlace({ endpointId, sessionId }).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the place is freed when its lease lapses');
     });
-    const stored = this.#deps.finisher.finish({ id: tokenId, sessionId, reason });
+    const stored = this.#deps.finisher.finish({ id: tokenId, sessionId, node, epoch, reason });
     Promise.all([stored, freed]).then(
       () => this.dispatch({ type: 'settled' }),
       (error: unknown) => this.#log.error({ err: error }, 'the end of the session could not be stored'),

@@ -1,23 +1,31 @@
 import { CallgateError } from '../errors.ts';
+import type { EndReason } from '../protocol/codes.ts';
 import { isForeignId, parseTokenId } from '../tokens/claims.ts';
+import { tokenOfSession } from '../tokens/session-id.ts';
 import { onceIssued, refusalOfForeign } from './foreign-token.ts';
 import { MemoryIdempotencyKeys } from './idempotency.ts';
 import { MemoryPlaces } from './memory-places.ts';
+import { adopt, hold, isActive, standing } from './memory-sessions.ts';
 import { MemoryMintRate } from './mint-rate.ts';
-import { refusalOf, type StoredToken, toRecord } from './record.ts';
+import { type Moment, ownerOf, refusalOf, type StoredSession, type StoredToken, toRecord } from './record.ts';
 import {
+  type Adoption,
+  type AdoptionResult,
+  type Burn,
   type BurnRefusal,
   type BurnResult,
   type CallTokenRecord,
   type ForeignToken,
+  type HeldSession,
   LEASE_MS,
-  type Lease,
   type ListPage,
   type ListQuery,
   type NewCallToken,
   RETENTION_MS,
   type RefreshResult,
-  type RevocationListener,
+  type SessionEnd,
+  type SessionListener,
+  type SessionOwner,
   type TokenStore,
 } from './store.ts';
 import { collectPage, TeamList } from './team-list.ts';
@@ -48,7 +56,7 @@ export class MemoryTokenStore implements TokenStore {
   readonly clockSkewMs = 0;
   readonly idempotency: MemoryIdempotencyKeys;
   readonly mintRate = new MemoryMintRate();
-  readonly #listeners = new Set<RevocationListener>();
+  readonly #listeners = new Set<SessionListener>();
   /** By team. */
   readonly #lists = new Map<string, TeamList>();
   readonly #tokens = new Map<string, MemoryToken>();
@@ -134,28 +142,31 @@ export class MemoryTokenStore implements TokenStore {
     return this.#now();
   }
 
-  onRevoked(listener: RevocationListener): () => void {
+  onSessions(listener: SessionListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  async burn({ id, endpointId, sessionId, foreign }: Parameters<TokenStore['burn']>[0]): Promise<BurnResult> {
+  async burn({ id, endpointId, sessionId, node, tickets, resume, foreign }: Burn): Promise<BurnResult> {
+    const kept = { node, tickets: [...tickets], resume };
     const refused = foreign && (await onceIssued(async () => this.#addForeign(id, endpointId, foreign)));
     if (refused) return { burned: false, refusal: refused };
     const now = this.#now();
     const token = this.#find(id);
     if (token?.endpointId !== endpointId) return { burned: false, refusal: 'token_unknown' };
-    if (token.status === 'active' && token.session?.id === sessionId) {
-      const { startedAt, expiresAt } = token.session;
-      return { burned: true, remainingMs: Math.max(expiresAt - now, 0), startedAt, expiresAt };
+    if (isActive(token) && token.session.id === sessionId) {
+      const { session } = token;
+      const { startedAt, expiresAt, epoch } = session;
+      if (session.node !== node) Object.assign(session, { ...kept, epoch: epoch + 1, ...this.#lease(now) });
+      return { burned: true, remainingMs: Math.max(expiresAt - now, 0), startedAt, expiresAt, epoch: session.epoch };
     }
     const refusal = refusalOf(token, now);
     if (refusal) return { burned: false, refusal };
     const expiresAt = now + token.maxDurationMs;
     token.status = 'active';
-    token.session = { id: sessionId, startedAt: now, expiresAt, ...this.#lease(now) };
+    token.session = { id: sessionId, startedAt: now, expiresAt, epoch: 1, ...kept, ...this.#lease(now) };
     token.forgetAt = Math.max(expiresAt, token.expiresAt) + this.#retentionMs;
-    return { burned: true, remainingMs: token.maxDurationMs, startedAt: now, expiresAt };
+    return { burned: true, remainingMs: token.maxDurationMs, startedAt: now, expiresAt, epoch: 1 };
   }
 
   async peek(id: string, foreign?: ForeignToken): Promise<BurnRefusal | undefined> {
@@ -166,16 +177,15 @@ export class MemoryTokenStore implements TokenStore {
   async read(id: string, team?: string): Promise<CallTokenRecord | undefined> {
     const token = this.#find(id);
     if (team !== undefined && token?.team !== team) return undefined;
-    return token && toRecord(id, token, { now: this.#now(), steady: this.#steady() });
+    return token && toRecord(id, token, this.#moment());
   }
 
-  async finish({ id, sessionId, reason }: Parameters<TokenStore['finish']>[0]): Promise<boolean> {
+  async finish({ id, reason, ...lease }: SessionEnd): Promise<boolean> {
     const token = this.#find(id);
-    if (token?.status !== 'active' || token.session?.id !== sessionId) return false;
-    const endedAt = this.#now();
-    token.status = 'completed';
-    token.session = { ...token.session, endedAt, endReason: reason };
-    token.forgetAt = Math.max(endedAt + this.#retentionMs, token.expiresAt);
+    const stands = standing(token, lease);
+    if (!isActive(token) || (stands !== 'held' && stands !== 'let_go')) return false;
+    Object.assign(token.session, { node: lease.node, epoch: lease.epoch });
+    this.#end(token, reason);
     return true;
   }
 
@@ -205,15 +215,43 @@ export class MemoryTokenStore implements TokenStore {
     this.#places.release(endpointId, sessionId);
   }
 
-  async renew(leases: readonly Lease[]): Promise<void> {
-    const now = this.#now();
-    for (const { tokenId, endpointId, sessionId } of leases) {
-      this.#places.hold(endpointId, sessionId);
-      const token = this.#find(tokenId);
-      if (token?.status !== 'active' || token.session?.id !== sessionId) continue;
-      Object.assign(token.session, this.#lease(now));
-      if (token.revokedAt !== undefined) this.#tellRevoked(token);
+  async renew(sessions: readonly HeldSession[]): Promise<void> {
+    for (const session of sessions) {
+      if (this.#hold(session) === 'moved') continue;
+      this.#places.hold(session.endpointId, session.sessionId);
     }
+  }
+
+  async save(session: HeldSession): Promise<void> {
+    this.#hold(session);
+  }
+
+  async leave(session: HeldSession): Promise<boolean> {
+    const token = this.#find(session.tokenId);
+    const stands = standing(token, session);
+    if (!isActive(token) || (stands !== 'held' && stands !== 'let_go')) return false;
+    hold(token, session, '', this.#lease(this.#now()));
+    return true;
+  }
+
+  async owner(sessionId: string): Promise<SessionOwner | undefined> {
+    const id = tokenOfSession(sessionId);
+    const token = id && this.#find(id);
+    return token ? ownerOf(id, token, { sessionId, at: this.#moment() }) : undefined;
+  }
+
+  async adopt(adoption: Adoption): Promise<AdoptionResult> {
+    const { sessionId } = adoption;
+    const id = tokenOfSession(sessionId);
+    const token = id && this.#find(id);
+    if (!token) return { adopted: false, refusal: 'gone' };
+    const at = this.#moment();
+    const refusal = adopt(token, adoption, { at, lease: this.#lease(at.now) });
+    if (refusal === 'reused' && isActive(token)) this.#end(token, 'ticket_reused');
+    const owner = refusal === undefined && ownerOf(id, token, { sessionId, at });
+    if (!owner) return { adopted: false, refusal: refusal ?? 'gone' };
+    const { node: _, ...rest } = owner;
+    return { adopted: true, ...rest, remainingMs: Math.max(owner.expiresAt - at.now, 0) };
   }
 
   /** Forgets records past their retention and places whose lease lapsed. */
@@ -261,6 +299,24 @@ export class MemoryTokenStore implements TokenStore {
     Object.assign(token, { status: 'revoked', revokedAt: now, forgetAt: now + this.#retentionMs });
   }
 
+  #end(token: MemoryToken & { session: StoredSession }, endReason: EndReason): void {
+    const endedAt = this.#now();
+    token.status = 'completed';
+    Object.assign(token.session, { endedAt, endReason, tickets: [], resume: '' });
+    token.forgetAt = Math.max(endedAt + this.#retentionMs, token.expiresAt);
+  }
+
+  /** Writes a session that is held, and tells what became of it meanwhile. */
+  #hold(session: HeldSession): ReturnType<typeof standing> {
+    const token = this.#find(session.tokenId);
+    const stands = standing(token, session);
+    if (stands === 'moved') for (const listener of this.#listeners) listener.moved(session.sessionId);
+    if (stands !== 'held' || !isActive(token)) return stands;
+    hold(token, session, session.node, this.#lease(this.#now()));
+    if (token.revokedAt !== undefined) this.#tellRevoked(token);
+    return stands;
+  }
+
   #tellRevoked({ session }: MemoryToken): void {
     if (session) for (const listener of this.#listeners) listener.revoked(session.id);
   }
@@ -280,6 +336,10 @@ export class MemoryTokenStore implements TokenStore {
   #find(id: string): MemoryToken | undefined {
     const token = this.#tokens.get(id);
     return token && this.#now() < token.forgetAt ? token : undefined;
+  }
+
+  #moment(): Moment {
+    return { now: this.#now(), steady: this.#steady() };
   }
 
   #lease(now: number): { leaseUntil: number; lapsesAt: number } {

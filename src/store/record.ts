@@ -1,7 +1,7 @@
 import type { EndReason } from '../protocol/codes.ts';
-import type { BurnRefusal, CallTokenRecord, CallTokenStatus } from './store.ts';
+import type { BurnRefusal, CallTokenRecord, CallTokenStatus, SessionOwner } from './store.ts';
 
-/** A record as both stores keep it; `expired` and `node_lost` are never written, only read out of it. */
+/** A record as both stores keep it; what `expired` and lapsed is never written, only read out of it. */
 export interface StoredToken {
   status: 'issued' | 'active' | 'completed' | 'revoked';
   endpointId: string;
@@ -27,6 +27,11 @@ export interface StoredSession {
   leaseUntil: number;
   /** By the store's clock: the same moment as people read it. */
   lapsesAt: number;
+  /** Empty when its node has let go of it; undefined where a release without nodes burned the token. */
+  node?: string | undefined;
+  epoch: number;
+  tickets: readonly string[];
+  resume: string;
 }
 
 /** The two clocks at one moment, in milliseconds: the store's own and the steady one that leases are counted by. */
@@ -69,11 +74,24 @@ function statusOf(token: StoredToken, at: Moment): CallTokenStatus {
 }
 
 function readSession(session: StoredSession, at: Moment): NonNullable<CallTokenRecord['session']> {
-  const { id, startedAt, expiresAt, endedAt, endReason, lapsesAt } = session;
+  const { id, startedAt, expiresAt, endedAt, endReason, lapsesAt, node } = session;
   if (endedAt !== undefined && endReason) return { id, startedAt, expiresAt, endedAt, endReason };
-  if (lapsed(session, at)) return { id, startedAt, expiresAt, endedAt: lapsesAt, endReason: 'node_lost' };
-  return { id, startedAt, expiresAt };
+  if (!lapsed(session, at)) return { id, startedAt, expiresAt };
+  // Nobody came back for a session that its node had let go of.
+  return { id, startedAt, expiresAt, endedAt: lapsesAt, endReason: node === '' ? 'client_lost' : 'node_lost' };
 }
 
-const lapsed = ({ endedAt, leaseUntil }: StoredSession, { steady }: Moment): boolean =>
+/** Who holds the session of a record; undefined when there is none, another one, or it is over. */
+export function ownerOf(
+  tokenId: string,
+  { status, session, endpointId, team, revokedAt }: StoredToken,
+  { sessionId, at }: { sessionId: string; at: Moment },
+): SessionOwner | undefined {
+  if (status !== 'active' || session?.id !== sessionId || lapsed(session, at)) return undefined;
+  const { node = '?', epoch, tickets, resume, startedAt, expiresAt } = session;
+  const state = { tickets, resume, startedAt, expiresAt };
+  return { tokenId, endpointId, team, node, epoch, revoked: revokedAt !== undefined, ...state };
+}
+
+export const lapsed = ({ endedAt, leaseUntil }: StoredSession, { steady }: Moment): boolean =>
   endedAt === undefined && steady >= leaseUntil;

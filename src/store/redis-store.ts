@@ -1,13 +1,13 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CallgateError } from '../errors.ts';
 import type { RedisSource } from '../redis/access.ts';
-import { RedisCaller, UnreadableKey } from '../redis/caller.ts';
+import { type CallOptions, RedisCaller, UnreadableKey } from '../redis/caller.ts';
 import { createRedis, type RedisClient, type StoreLog } from '../redis/connection.ts';
 import { checkEviction } from '../redis/eviction.ts';
 import { Rights } from '../redis/rights.ts';
 import { parseTokenId } from '../tokens/claims.ts';
+import { tokenOfSession } from '../tokens/session-id.ts';
 import { onceIssued, refusalOfForeign } from './foreign-token.ts';
-import { refusalOf, type StoredToken, toRecord } from './record.ts';
+import { ownerOf, refusalOf, type StoredToken, toRecord } from './record.ts';
 import { Fences } from './redis/fences.ts';
 import { readFields } from './redis/fields.ts';
 import { FOREIGN_TOKEN_SCRIPTS, type ForeignTokenSteps, foreignTokenArgs } from './redis/foreign-token-scripts.ts';
@@ -16,30 +16,36 @@ import { assertName, fenceKey, placesKey, tokenKey } from './redis/keys.ts';
 import { LEASE_SCRIPTS, type LeaseSteps } from './redis/lease-scripts.ts';
 import { RedisMintRate } from './redis/mint-rate.ts';
 import { forgotten, Revocations } from './redis/revocations.ts';
+import { SESSION_SCRIPTS, type SessionSteps } from './redis/session-scripts.ts';
+import { forgottenBurn, RedisSessions } from './redis/sessions.ts';
 import { Shards } from './redis/shards.ts';
 import { SIDE_SCRIPTS, type SideSteps } from './redis/side-scripts.ts';
 import { SteadyClock, TICK_MS } from './redis/steady-clock.ts';
 import { RedisTeamLists } from './redis/team-list.ts';
 import { REVOKED_CHANNEL, TOKEN_SCRIPTS, type TokenSteps } from './redis/token-scripts.ts';
 import {
+  type Adoption,
+  type AdoptionResult,
+  type Burn,
   type BurnRefusal,
   type BurnResult,
   type CallTokenRecord,
   type ForeignToken,
+  type HeldSession,
   LEASE_MS,
-  type Lease,
   type ListPage,
   type ListQuery,
   LONGEST_LIFE_MS,
   type NewCallToken,
   RETENTION_MS,
   type RefreshResult,
-  type RevocationListener,
+  type SessionEnd,
+  type SessionListener,
+  type SessionOwner,
   type TokenStore,
 } from './store.ts';
 
 const CLOCK_KEY = 'callgate:clock';
-const RENEW_BATCH = 250;
 /** How long a key that a probe wrote stays. */
 const PROBE_MS = 60_000;
 /** So many keys are told that hold something else. */
@@ -64,6 +70,7 @@ export class RedisTokenStore implements TokenStore {
   readonly #caller: RedisCaller;
   readonly #lists: RedisTeamLists;
   readonly #revocations: Revocations;
+  readonly #sessions: RedisSessions;
   readonly #clock: SteadyClock;
   readonly #fences: Fences;
   readonly #shards: Shards;
@@ -109,6 +116,13 @@ export class RedisTokenStore implements TokenStore {
       void this.#clock.tick();
       void checkEviction(client, log);
       void this.#rights.check();
+    });
+    this.#sessions = new RedisSessions(this.#steps, this.#caller, {
+      revocations: this.#revocations,
+      withClock: (key, step, options) => this.#withClock(key, step, options),
+      isAway: (key) => this.#shards.isAway(key),
+      leaseMs,
+      retentionMs,
     });
     void this.#shards.look();
     void this.#clock.tick();
@@ -176,22 +190,24 @@ export class RedisTokenStore implements TokenStore {
     return this.#lists.list(query, (id) => this.read(id).catch(passOver));
   }
 
-  onRevoked(listener: RevocationListener): () => void {
+  onSessions(listener: SessionListener): () => void {
     return this.#revocations.listen(listener);
   }
 
-  async burn({ id, endpointId, sessionId, foreign }: Parameters<TokenStore['burn']>[0]): Promise<BurnResult> {
+  async burn({ id, endpointId, sessionId, node, tickets, resume, foreign }: Burn): Promise<BurnResult> {
     const key = tokenKey(id);
     if (!key) return { burned: false, refusal: 'token_unknown' };
     assertName(sessionId);
-    const args = (now: number) => [endpointId, sessionId, now + this.#leaseMs, this.#leaseMs, this.#retentionMs];
+    assertName(node);
+    const kept = [this.#leaseMs, this.#retentionMs, node, tickets.join(','), resume];
+    const args = (steady: number) => [endpointId, sessionId, steady + this.#leaseMs, ...kept];
     // Repeated where the outcome is unknown: the same session gets the same yes, and nobody else can have won for it.
     const answer = foreign
       ? await this.#burnForeign(id, key, foreign, args)
       : await this.#withClock(key, (now) => this.#steps.callgateBurn(key, ...args(now)));
     if (typeof answer === 'string') return { burned: false, refusal: answer };
-    const [remainingMs, startedAt, expiresAt] = answer;
-    return { burned: true, remainingMs, startedAt, expiresAt };
+    const [remainingMs, startedAt, expiresAt, epoch] = answer;
+    return { burned: true, remainingMs, startedAt, expiresAt, epoch };
   }
 
   async peek(id: string, foreign?: ForeignToken): Promise<BurnRefusal | undefined> {
@@ -205,12 +221,8 @@ export class RedisTokenStore implements TokenStore {
     return found && toRecord(id, found.token, found);
   }
 
-  async finish({ id, sessionId, reason }: Parameters<TokenStore['finish']>[0]): Promise<boolean> {
-    const key = tokenKey(id);
-    if (!key) return false;
-    // Not repeated here: the second answer would deny what the first one did.
-    const step = () => this.#steps.callgateFinish(key, sessionId, reason, this.#retentionMs);
-    return (await this.#caller.call(key, step, { once: true })) === 1;
+  finish(end: SessionEnd): Promise<boolean> {
+    return this.#sessions.finish(end);
   }
 
   async revoke(id: string, team?: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'> {
@@ -237,19 +249,28 @@ export class RedisTokenStore implements TokenStore {
     await this.#caller.call(key, () => this.#client.zrem(key, sessionId));
   }
 
-  // Single commands rather than a pipeline: in a Cluster the leases live on many nodes. Each is tried once and for itself;
-  // whoever renews comes again.
-  async renew(leases: readonly Lease[]): Promise<void> {
-    if (this.#clock.now === undefined) await this.#clock.tick();
-    const failures: unknown[] = [];
-    const renewals: Promise<unknown>[] = [];
-    for (let start = 0; start < leases.length; start += RENEW_BATCH) {
-      const batch = leases.slice(start, start + RENEW_BATCH).flatMap((lease) => this.#renewOne(lease));
-      renewals.push(...batch.map((renewal) => renewal.catch((error: unknown) => failures.push(error))));
-      await nextTurn();
-    }
-    await Promise.all(renewals);
-    if (failures.length > 0) throw failures[0];
+  renew(sessions: readonly HeldSession[]): Promise<void> {
+    return this.#sessions.renew(sessions);
+  }
+
+  save(session: HeldSession): Promise<void> {
+    return this.#sessions.save(session);
+  }
+
+  leave(session: HeldSession): Promise<boolean> {
+    return this.#sessions.leave(session);
+  }
+
+  async owner(sessionId: string): Promise<SessionOwner | undefined> {
+    const id = tokenOfSession(sessionId);
+    const found = id && (await this.#find(id));
+    if (!found) return undefined;
+    if (found.token.status === 'issued' && found.token.fenced) throw forgottenBurn();
+    return ownerOf(id, found.token, { sessionId, at: found });
+  }
+
+  adopt(adoption: Adoption): Promise<AdoptionResult> {
+    return this.#sessions.adopt(adoption);
   }
 
   async close(): Promise<void> {
@@ -259,16 +280,6 @@ export class RedisTokenStore implements TokenStore {
     this.#shards.close();
     this.#caller.close();
     this.#client.disconnect();
-  }
-
-  #renewOne({ tokenId, endpointId, sessionId }: Lease): Promise<unknown>[] {
-    const [key, place] = [tokenKey(tokenId), placesKey(endpointId)];
-    const once = <T>(at: string, step: (leaseUntil: number) => Promise<T>): Promise<T> =>
-      this.#caller.call(at, () => step(this.#steadyNow() + this.#leaseMs), { oneTry: true });
-    const held = once(place, (leaseUntil) => this.#client.zadd(place, leaseUntil, sessionId));
-    if (!key) return [held];
-    const renewed = once(key, (leaseUntil) => this.#steps.callgateRenew(key, sessionId, leaseUntil, this.#leaseMs));
-    return [held, renewed.then((answer) => answer === 2 && this.#revocations.tell(sessionId))];
   }
 
   async #burnForeign(id: string, key: string, foreign: ForeignToken, args: (now: number) => (string | number)[]) {
@@ -284,7 +295,7 @@ export class RedisTokenStore implements TokenStore {
           ...this.#fences.seen(family),
         );
       const reply = await this.#withClock(key, step);
-      return typeof reply === 'string' || reply.length === 3 ? reply : { earlyMs: reply[0] };
+      return typeof reply === 'string' || reply.length === 4 ? reply : { earlyMs: reply[0] };
     });
     // Never rejects, and nobody has to wait for it.
     if (typeof answer !== 'string') void this.#lists.add(foreign.team, id);
@@ -311,10 +322,10 @@ export class RedisTokenStore implements TokenStore {
   }
 
   // Until the first tick is answered there is no steady time; waiting for it counts towards the call's budget.
-  async #withClock<T>(key: string, step: (now: number) => Promise<T>): Promise<T> {
+  async #withClock<T>(key: string, step: (now: number) => Promise<T>, options?: CallOptions): Promise<T> {
     const since = performance.now();
     if (this.#clock.now === undefined) await this.#clock.tick();
-    return this.#caller.call(key, async () => step(this.#steadyNow()), { since });
+    return this.#caller.call(key, async () => step(this.#steadyNow()), { ...options, since });
   }
 
   #steadyNow(): number {
@@ -324,7 +335,7 @@ export class RedisTokenStore implements TokenStore {
   }
 }
 
-type Steps = RedisClient & TokenSteps & LeaseSteps & SideSteps & ForeignTokenSteps;
+type Steps = RedisClient & TokenSteps & SessionSteps & LeaseSteps & SideSteps & ForeignTokenSteps;
 
 /** Steps that touch two keys, on one slot. */
 const TWO_KEYS = new Set(['callgateRefresh', 'callgateBurnForeign']);
@@ -347,7 +358,7 @@ function tellerOfKeys(log: StoreLog): (key: string, reason: string) => void {
 const familyOf = (id: string): string => parseTokenId(id)?.family ?? '';
 
 const defineSteps = (client: RedisClient): Steps => {
-  const scripts = { ...TOKEN_SCRIPTS, ...LEASE_SCRIPTS, ...SIDE_SCRIPTS, ...FOREIGN_TOKEN_SCRIPTS };
+  const scripts = { ...TOKEN_SCRIPTS, ...SESSION_SCRIPTS, ...LEASE_SCRIPTS, ...SIDE_SCRIPTS, ...FOREIGN_TOKEN_SCRIPTS };
   for (const [name, lua] of Object.entries(scripts)) {
     client.defineCommand(name, { numberOfKeys: TWO_KEYS.has(name) ? 2 : 1, lua });
   }

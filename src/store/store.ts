@@ -38,15 +38,83 @@ export interface ForeignToken {
 export type BurnRefusal = 'token_unknown' | 'token_used' | 'token_revoked' | 'token_expired';
 
 export type BurnResult =
-  | { burned: true; remainingMs: number; startedAt: number; expiresAt: number }
+  | { burned: true; remainingMs: number; startedAt: number; expiresAt: number; epoch: number }
   | { burned: false; refusal: BurnRefusal };
 
-/** What one held session keeps alive in the store. */
+/** Who holds a session: the node, and how often the session has been given to one. */
 export interface Lease {
   tokenId: string;
   endpointId: string;
   sessionId: string;
+  node: string;
+  /** From 1; each adoption counts on. */
+  epoch: number;
 }
+
+/** What a node needs to hold a session. */
+export interface SessionState {
+  /** Hashes of its tickets, the newest first: the current one, the one before, up to 8 older ones. */
+  tickets: readonly string[];
+  /** What a node that adopts the session begins it with, at most 4 KiB; the store does not look into it. */
+  resume: string;
+  startedAt: number;
+  expiresAt: number;
+}
+
+/** What one held session keeps alive in the store. */
+export interface HeldSession extends Lease, SessionState {}
+
+export interface Burn {
+  id: string;
+  endpointId: string;
+  sessionId: string;
+  node: string;
+  tickets: readonly string[];
+  resume: string;
+  /** For the token of another issuer, which has no record yet. */
+  foreign?: ForeignToken;
+}
+
+/** The end of a session, told by the node that held it at this epoch. */
+export interface SessionEnd {
+  id: string;
+  sessionId: string;
+  node: string;
+  epoch: number;
+  reason: EndReason;
+}
+
+/** A session as a node finds it that does not hold it. */
+export interface SessionOwner extends SessionState {
+  tokenId: string;
+  endpointId: string;
+  team: string;
+  /** Empty when its node has let go of it. */
+  node: string;
+  epoch: number;
+  revoked: boolean;
+}
+
+export interface Adoption {
+  sessionId: string;
+  /** Who adopts it. */
+  node: string;
+  /** Who held it when it was looked at. */
+  from: { node: string; epoch: number };
+  /** The hash of the ticket that its client presented, and that of the next one. */
+  ticket: string;
+  successor: string;
+}
+
+/**
+ * Why a session cannot be adopted: it is not to be found, has ended or its lease has lapsed, or the ticket is none of its own (`gone`);
+ * the ticket was used before, which ends the session (`reused`); another node holds it than it was thought (`moved`).
+ */
+export type AdoptionRefusal = 'gone' | 'reused' | 'moved';
+
+export type AdoptionResult =
+  | ({ adopted: true; remainingMs: number } & Omit<SessionOwner, 'node'>)
+  | { adopted: false; refusal: AdoptionRefusal };
 
 export type RefreshResult =
   | { refreshed: true; createdAt: number; expiresAt: number }
@@ -72,13 +140,15 @@ export interface ListPage {
   next: ListPosition | undefined;
 }
 
-/** Hears of revoked sessions, whichever process revoked them and whichever holds them. */
-export interface RevocationListener {
-  /** Once or more often for each; also of sessions that others hold. */
+/** Hears of sessions whatever this process must know of them, whoever caused it and whoever holds them. */
+export interface SessionListener {
+  /** Its token was revoked. Once or more often for each; also of sessions that others hold. */
   revoked(sessionId: string): void;
+  /** A renewal found that another node holds it by now, or has ended it: whoever thinks to hold it here leaves it silently. */
+  moved(sessionId: string): void;
   /** Announcements may have been missed: `renew` tells of all that were. */
   missed(): void;
-  /** A token of this team was revoked whose record is lost. Answers whether its session is held here. */
+  /** A token of this team was revoked whose record is lost. Once or more often. Answers whether its session is held here. */
   forgotten?(tokenId: string, team: string): boolean;
 }
 
@@ -91,18 +161,19 @@ export interface TokenStore {
   issue(token: NewCallToken): Promise<{ createdAt: number; expiresAt: number }>;
   /**
    * The atomic step from `issued` to `active`. Exactly one session ever wins; asked again for the same session while it
-   * is active, the answer is the same yes with what then remains. A token of another endpoint is `token_unknown`.
+   * is active, the answer is the same yes with what then remains. Asked from another node, that node has it from then on, at the
+   * next epoch. A token of another endpoint is `token_unknown`.
    *
    * With `foreign`, a token without a record gets one and is active at once. One that was issued before the store's present
    * generation began may have been burned in an earlier one, and is `token_unknown`.
    */
-  burn(token: { id: string; endpointId: string; sessionId: string; foreign?: ForeignToken }): Promise<BurnResult>;
+  burn(burn: Burn): Promise<BurnResult>;
   /** What a burn by a new session would refuse at this moment, without burning. */
   peek(id: string, foreign?: ForeignToken): Promise<BurnRefusal | undefined>;
   /** With a team, the record of that team's token only; another's is denied as fast as one that is not there. */
   read(id: string, team?: string): Promise<CallTokenRecord | undefined>;
-  /** Stores how the session ended; false when that session does not hold the token or has already ended. */
-  finish(end: { id: string; sessionId: string; reason: EndReason }): Promise<boolean>;
+  /** Stores how the session ended; false when that node does not hold it (any more) or it has already ended. */
+  finish(end: SessionEnd): Promise<boolean>;
   /**
    * Revokes an issued token, records the revocation of an active one, changes nothing on an ended one. Repeating it
    * gives the same answer; a token that expired unused has ended. With a team, that team's token only. A session whose record
@@ -123,16 +194,31 @@ export interface TokenStore {
   /** A team's tokens, newest first, from an index beside the records: what it has lost is not listed, and still good. */
   list(query: ListQuery): Promise<ListPage>;
   /** Returns what ends the listening. */
-  onRevoked(listener: RevocationListener): () => void;
+  onSessions(listener: SessionListener): () => void;
 
   /** Takes one of the endpoint's places for a session; false when all `max` are held. */
   acquirePlace(place: { endpointId: string; sessionId: string; max: number }): Promise<boolean>;
   releasePlace(place: { endpointId: string; sessionId: string }): Promise<void>;
   /**
-   * Keeps the records and places of these sessions for another lease; takes a lapsed place again. Listeners hear of each
-   * whose token was revoked.
+   * Keeps the records and places of these sessions for another lease, and writes what the store may have forgotten of them: who
+   * holds them, their tickets, the burn itself. Takes a lapsed place again. Listeners hear of each whose token was revoked and of
+   * each that has moved; the record and the place of such a one are left alone. Each is tried once: whoever renews comes again.
    */
-  renew(leases: readonly Lease[]): Promise<void>;
+  renew(sessions: readonly HeldSession[]): Promise<void>;
+  /** Writes one session as a renewal does, without its place; rejects when that failed, and the next renewal writes it. */
+  save(session: HeldSession): Promise<void>;
+  /** Lets go of a session: from then on, for one lease, any node may adopt it. False when it was no longer held. Repeating it is safe. */
+  leave(session: HeldSession): Promise<boolean>;
+  /**
+   * Who holds a session, or held it last; undefined when there is none, it has ended or its lease has lapsed. Rejects with a retryable
+   * `unavailable` when the store may have forgotten the session, which its node then writes again.
+   */
+  owner(sessionId: string): Promise<SessionOwner | undefined>;
+  /**
+   * Makes another node the holder of a session, at the next epoch and with a fresh lease; repeating it is safe. Its place is taken
+   * again with `renew`. Rejects as `owner` does.
+   */
+  adopt(adoption: Adoption): Promise<AdoptionResult>;
 
   /** Whether calls can start: the store, or a part of it where it has several, takes what they write. */
   readonly ready: boolean;

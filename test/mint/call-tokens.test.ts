@@ -16,6 +16,7 @@ import {
   type TestApi,
 } from '../support/api.ts';
 import { type Call, expectProblem, RFC_3339, send } from '../support/api-calls.ts';
+import { HELD } from '../support/held.ts';
 
 const FINGERPRINT = `sha-256 ${Array(32).fill('aB').join(':')}`;
 
@@ -103,7 +104,7 @@ describe('reading', () => {
     const { token, ws_url, ...minted } = await mintOne({ body: { endpoint_id: 'ep_echo', metadata: { order: '7' } } });
     expect(await recordOf(minted.id)).toEqual({ ...minted, metadata: { order: '7' } });
 
-    await api.store.burn({ id: minted.id, endpointId: 'ep_echo', sessionId: 'sess_1' });
+    await api.store.burn({ ...HELD, id: minted.id, endpointId: 'ep_echo', sessionId: 'sess_1' });
     const running = await recordOf(minted.id);
     expect(running).toEqual({
       ...minted,
@@ -118,7 +119,7 @@ describe('reading', () => {
       },
     });
 
-    await api.store.finish({ id: minted.id, sessionId: 'sess_1', reason: 'client_lost' });
+    await api.store.finish({ ...HELD, id: minted.id, sessionId: 'sess_1', reason: 'client_lost' });
     expect(await recordOf(minted.id)).toEqual({
       ...running,
       status: 'completed',

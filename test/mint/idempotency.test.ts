@@ -4,6 +4,7 @@ import { CallgateError } from '../../src/errors.ts';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { KEY, MINT_ONLY, OTHER_KEY, SLOW_KEY, startApi, type TestApi } from '../support/api.ts';
 import { type Call, expectProblem, send } from '../support/api-calls.ts';
+import { HELD } from '../support/held.ts';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -69,7 +70,7 @@ describe('an Idempotency-Key', () => {
   });
 
   it.each<[string, (id: string) => Promise<unknown>]>([
-    ['burned', (id) => api.store.burn({ id, endpointId: 'ep_echo', sessionId: 'sess_1' })],
+    ['burned', (id) => api.store.burn({ ...HELD, id, endpointId: 'ep_echo', sessionId: 'sess_1' })],
     ['revoked', (id) => api.store.revoke(id)],
   ])('of a token that was %s meanwhile is 409', async (_, spend) => {
     const key = newKey();

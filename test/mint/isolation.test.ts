@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { KEY, OTHER_KEY, startApi, type TestApi } from '../support/api.ts';
 import { type Call, send } from '../support/api-calls.ts';
+import { HELD } from '../support/held.ts';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -40,7 +41,7 @@ const STATES: [string, (team: Team) => Promise<string>][] = [
     'active',
     async (team) => {
       const { id } = await mintAt(team);
-      await api.store.burn({ id, endpointId: team.endpoint, sessionId: 'sess_1' });
+      await api.store.burn({ ...HELD, id, endpointId: team.endpoint, sessionId: 'sess_1' });
       return id;
     },
   ],

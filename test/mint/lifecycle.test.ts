@@ -17,6 +17,7 @@ import {
   testDirectory,
 } from '../support/api.ts';
 import { type Call, expectProblem, send } from '../support/api-calls.ts';
+import { HELD } from '../support/held.ts';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -32,7 +33,8 @@ const recordOf = async (id: string, to = api) => (await send(to, { method: 'GET'
 const refresh = (id: string, parts: Call = {}, to = api) => send(to, { path: `/${id}/refresh`, body: {}, ...parts });
 const remove = (id: string, parts: Call = {}, to = api) =>
   send(to, { method: 'DELETE', path: `/${id}`, text: '', ...parts });
-const burn = (id: string, sessionId = 'sess_1', to = api) => to.store.burn({ id, endpointId: 'ep_echo', sessionId });
+const burn = (id: string, sessionId = 'sess_1', to = api) =>
+  to.store.burn({ ...HELD, id, endpointId: 'ep_echo', sessionId });
 
 describe('refreshing', () => {
   it('gives a new token of the same kind and family, and revokes the old one', async () => {
@@ -147,12 +149,16 @@ describe('revoking', () => {
   it('is recorded of an active token and announced, and changes nothing of an ended one', async () => {
     const { id } = await mintOne();
     const heard: string[] = [];
-    const stop = api.store.onRevoked({ revoked: (sessionId) => void heard.push(sessionId), missed: () => undefined });
+    const stop = api.store.onSessions({
+      revoked: (sessionId) => void heard.push(sessionId),
+      moved: () => undefined,
+      missed: () => undefined,
+    });
     await burn(id, 'sess_revoked');
     expect((await remove(id)).status).toBe(204);
     expect(heard).toEqual(['sess_revoked']);
     expect(await recordOf(id)).toMatchObject({ status: 'active' });
-    await api.store.finish({ id, sessionId: 'sess_revoked', reason: 'completed' });
+    await api.store.finish({ ...HELD, id, sessionId: 'sess_revoked', reason: 'completed' });
     const ended = await recordOf(id);
     expect((await remove(id)).status).toBe(204);
     expect(await recordOf(id)).toEqual(ended);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { KEY, MINT_ONLY, OFF_READ_ONLY, OTHER_KEY, READ_ONLY, startApi, type TestApi } from '../support/api.ts';
 import { type Call, expectProblem, send } from '../support/api-calls.ts';
+import { HELD } from '../support/held.ts';
 
 let api: TestApi;
 let store: MemoryTokenStore;
@@ -20,7 +21,7 @@ beforeAll(async () => {
     ids.push((await (await send(api, { body })).json()).id);
   }
   await store.revoke(ids[3]!);
-  await store.burn({ id: ids[4]!, endpointId: 'ep_echo', sessionId: 'sess_1' });
+  await store.burn({ ...HELD, id: ids[4]!, endpointId: 'ep_echo', sessionId: 'sess_1' });
 });
 afterAll(async () => {
   await api[Symbol.asyncDispose]();

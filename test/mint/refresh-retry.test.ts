@@ -6,6 +6,7 @@ import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { expectProblem, send } from '../support/api-calls.ts';
+import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
 
 let redis: TestRedis;
@@ -49,10 +50,10 @@ describe.each(stores)('a refresh whose key could not be stored, in $name', ({ op
       successor,
     ]);
 
-    await store.burn({ id: successor, endpointId: 'ep_echo', sessionId: 'sess_a' });
+    await store.burn({ ...HELD, id: successor, endpointId: 'ep_echo', sessionId: 'sess_a' });
     await expectProblem(await refresh(api, old.id, 'k'), 'token_not_issued');
     await store.revoke(successor);
-    await store.finish({ id: successor, sessionId: 'sess_a', reason: 'revoked' });
+    await store.finish({ ...HELD, id: successor, sessionId: 'sess_a', reason: 'revoked' });
   });
 });
 
@@ -71,5 +72,5 @@ it('a refresh whose process is killed before its key is stored is answered by an
   const answer = await refresh(api, old.id, 'k');
   expect(answer.status).toBe(201);
   const { id } = await answer.json();
-  expect(await store.burn({ id, endpointId: 'ep_echo', sessionId: 'sess_b' })).toMatchObject({ burned: true });
+  expect(await store.burn({ ...HELD, id, endpointId: 'ep_echo', sessionId: 'sess_b' })).toMatchObject({ burned: true });
 }, 60_000);

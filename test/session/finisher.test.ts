@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { Finisher } from '../../src/session/finisher.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
+import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newSessionId, newToken } from '../support/store-contract.ts';
 
@@ -18,7 +19,7 @@ async function setUp(sessions: number) {
   const held = Array.from({ length: sessions }, () => ({ ...newToken(), sessionId: newSessionId() }));
   for (const token of held) {
     await store.issue(token);
-    await store.burn(token);
+    await store.burn({ ...HELD, ...token });
   }
   return { redis, store, finisher, held };
 }
@@ -26,7 +27,7 @@ async function setUp(sessions: number) {
 test('an end is stored at once while the store is there', async () => {
   const { store, finisher, held } = await setUp(1);
   const [{ id, sessionId }] = held as [(typeof held)[0]];
-  await finisher.finish({ id, sessionId, reason: 'completed' });
+  await finisher.finish({ ...HELD, id, sessionId, reason: 'completed' });
   expect(await store.read(id)).toMatchObject({ status: 'completed', session: { endReason: 'completed' } });
   expect(finisher.size).toBe(0);
   expect(await finisher.idle(0)).toBe(true);
@@ -35,7 +36,7 @@ test('an end is stored at once while the store is there', async () => {
 test('ends during an outage are stored once it is over', async () => {
   const { redis, store, finisher, held } = await setUp(150);
   redis.pause();
-  const ends = held.map(({ id, sessionId }) => finisher.finish({ id, sessionId, reason: 'client_lost' }));
+  const ends = held.map(({ id, sessionId }) => finisher.finish({ ...HELD, id, sessionId, reason: 'client_lost' }));
   expect(await finisher.idle(50)).toBe(false);
   await sleep(2500);
   expect(finisher.size).toBe(150);
@@ -50,7 +51,7 @@ test('closing it lets nobody wait for a store that is gone', async () => {
   const { redis, finisher, held } = await setUp(1);
   const [{ id, sessionId }] = held as [(typeof held)[0]];
   await redis.kill();
-  const end = finisher.finish({ id, sessionId, reason: 'expired' });
+  const end = finisher.finish({ ...HELD, id, sessionId, reason: 'expired' });
   finisher.close();
   await end;
   expect(finisher.size).toBe(0);

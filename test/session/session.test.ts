@@ -5,6 +5,7 @@ import type { CallListener, MediaCall } from '../../src/media/media.ts';
 import type { ServerMessage } from '../../src/protocol/messages.ts';
 import { Session } from '../../src/session/session.ts';
 import { TaskQueue } from '../../src/session/task-queue.ts';
+import { HELD } from '../support/held.ts';
 
 const endpoint: Endpoint = {
   id: 'ep_a',
@@ -27,7 +28,7 @@ function makeSession(tasks = new TaskQueue()) {
   const media = { reservations: 1, listener: undefined as CallListener | undefined };
   const session = new Session(
     {
-      lease: { tokenId: 'ct_a', endpointId: 'ep_a', sessionId: 'sess_a' },
+      lease: { ...HELD, tokenId: 'ct_a', endpointId: 'ep_a', sessionId: 'sess_a' },
       remainingMs: 60_000,
       expiresAt: Date.now() + 60_000,
       call: { endpoint, media: {} },

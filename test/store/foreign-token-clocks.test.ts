@@ -4,6 +4,7 @@ import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { ForeignToken } from '../../src/store/store.ts';
 import { foreignTokenId } from '../../src/tokens/issuers/claims.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newSessionId } from '../support/store-contract.ts';
 
@@ -39,7 +40,7 @@ const openStore = async (redis: TestRedis, url = redis.url): Promise<RedisTokenS
   return store;
 };
 const burn = (store: RedisTokenStore, foreign: ForeignToken, id = newId()) =>
-  store.burn({ id, endpointId: 'ep_echo', sessionId: newSessionId(), foreign });
+  store.burn({ ...HELD, id, endpointId: 'ep_echo', sessionId: newSessionId(), foreign });
 /** What a store says once it answers. */
 const whenBack = (store: RedisTokenStore, foreign: ForeignToken, id = newId()) =>
   vi.waitUntil(() => store.peek(id, foreign).catch(() => undefined), { timeout: 10_000 });

@@ -4,6 +4,7 @@ import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { ForeignToken, TokenStore } from '../../src/store/store.ts';
 import { foreignTokenId } from '../../src/tokens/issuers/claims.ts';
+import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newSessionId } from '../support/store-contract.ts';
 
@@ -15,7 +16,7 @@ const foreignToken = (changes: Partial<ForeignToken> = {}): ForeignToken => {
   return { team: 'team_demo', issuedAt: now, expiresAt: now + 60_000, maxDurationSeconds: 90, ...changes };
 };
 const burn = (store: TokenStore, id: string, foreign: ForeignToken, sessionId = newSessionId()) =>
-  store.burn({ id, endpointId, sessionId, foreign });
+  store.burn({ ...HELD, id, endpointId, sessionId, foreign });
 const unknown = { burned: false, refusal: 'token_unknown' };
 const used = { burned: false, refusal: 'token_used' };
 const openRedis = (url: string, options: object = {}) =>
@@ -62,7 +63,7 @@ describe.each([
     });
     expect(await store.peek(id, token)).toBe('token_used');
     expect(await store.revoke(id)).toBe('active');
-    expect(await store.finish({ id, sessionId: 'sess_a', reason: 'revoked' })).toBe(true);
+    expect(await store.finish({ ...HELD, id, sessionId: 'sess_a', reason: 'revoked' })).toBe(true);
     expect(await store.read(id)).toMatchObject({ status: 'completed', session: { endReason: 'revoked' } });
     expect(await burn(store, id, token)).toEqual(used);
     await expect
@@ -105,7 +106,7 @@ describe.each([
     await open({ retentionMs: 1 });
     const [id, token] = [newId(), foreignToken({ expiresAt: Date.now() + 10_000, maxDurationSeconds: 1 })];
     await burn(store, id, token, 'sess_a');
-    await store.finish({ id, sessionId: 'sess_a', reason: 'completed' });
+    await store.finish({ ...HELD, id, sessionId: 'sess_a', reason: 'completed' });
     await sleep(50);
     expect(await burn(store, id, token)).toEqual(used);
   });
@@ -115,7 +116,7 @@ test('a full store in memory does not forget a token that could be taken again',
   const store = new MemoryTokenStore({ maxRecords: 1 });
   const id = newId();
   await burn(store, id, foreignToken(), 'sess_a');
-  await store.finish({ id, sessionId: 'sess_a', reason: 'completed' });
+  await store.finish({ ...HELD, id, sessionId: 'sess_a', reason: 'completed' });
   await expect(burn(store, newId(), foreignToken())).rejects.toMatchObject({ code: 'unavailable', retryable: true });
   await store.close();
 });

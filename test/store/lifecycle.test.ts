@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
+import { HELD } from '../support/held.ts';
 import { describeLifecycle } from '../support/lifecycle-contract.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newSessionId, newToken } from '../support/store-contract.ts';
@@ -29,7 +30,7 @@ describeLifecycle('Redis', () => new RedisTokenStore(redis.url, { log: silent })
 async function listen(store: RedisTokenStore) {
   const heard: string[] = [];
   let missed = 0;
-  store.onRevoked({ revoked: (id) => void heard.push(id), missed: () => void missed++ });
+  store.onSessions({ revoked: (id) => void heard.push(id), moved: () => undefined, missed: () => void missed++ });
   await expect.poll(() => missed, { timeout: 10_000 }).toBe(1);
   return { heard, missed: () => missed };
 }
@@ -38,7 +39,7 @@ async function activeToken(store: RedisTokenStore) {
   const token = newToken();
   const sessionId = newSessionId();
   await store.issue(token);
-  await store.burn({ ...token, sessionId });
+  await store.burn({ ...HELD, ...token, sessionId });
   return { ...token, sessionId };
 }
 
@@ -57,7 +58,7 @@ describe('revocations in Redis', () => {
     const store = open(own.url);
     const { heard, missed } = await listen(store);
     const token = await activeToken(store);
-    const lease = { tokenId: token.id, endpointId: token.endpointId, sessionId: token.sessionId };
+    const lease = { ...HELD, tokenId: token.id, endpointId: token.endpointId, sessionId: token.sessionId };
     await own.cli('CLIENT', 'KILL', 'TYPE', 'pubsub');
     await store.revoke(token.id);
     await expect.poll(missed, { timeout: 10_000 }).toBe(2);
@@ -78,11 +79,11 @@ describe('revocations in Redis', () => {
     const log = { warn: (_: object, message: string) => void lines.push(message) };
     const store = open(redis.url.replace('//', '//mute:s3cret@'), log);
     const heard: string[] = [];
-    store.onRevoked({ revoked: (id) => void heard.push(id), missed: () => undefined });
+    store.onSessions({ revoked: (id) => void heard.push(id), moved: () => undefined, missed: () => undefined });
     const token = await activeToken(store);
     expect(await store.revoke(token.id)).toBe('active');
     expect(await store.read(token.id)).toMatchObject({ revokedAt: expect.any(Number) });
-    await store.renew([{ tokenId: token.id, endpointId: token.endpointId, sessionId: token.sessionId }]);
+    await store.renew([{ ...HELD, tokenId: token.id, endpointId: token.endpointId, sessionId: token.sessionId }]);
     expect(heard).toEqual([token.sessionId]);
     await expect
       .poll(() => lines.toSorted(), { timeout: 5000 })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
+import { HELD } from '../support/held.ts';
 import { describeTokenStore, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
 describeTokenStore('memory', () => new MemoryTokenStore({ leaseMs: TEST_LEASE_MS }));
@@ -13,9 +14,9 @@ describe('what the memory store remembers', () => {
     const store = new MemoryTokenStore({ now: () => now });
     const token = newToken({ maxDurationSeconds: 10 });
     await store.issue(token);
-    await store.burn({ ...token, sessionId: 'sess_a' });
+    await store.burn({ ...HELD, ...token, sessionId: 'sess_a' });
     now += 5000;
-    await store.finish({ id: token.id, sessionId: 'sess_a', reason: 'completed' });
+    await store.finish({ ...HELD, id: token.id, sessionId: 'sess_a', reason: 'completed' });
     now += DAY_MS - 1;
     store.sweep();
     expect((await store.read(token.id))?.status).toBe('completed');
@@ -29,7 +30,7 @@ describe('what the memory store remembers', () => {
     const store = new MemoryTokenStore({ now: () => now });
     const token = newToken();
     await store.issue(token);
-    await store.burn({ ...token, sessionId: 'sess_a' });
+    await store.burn({ ...HELD, ...token, sessionId: 'sess_a' });
     await store.acquirePlace({ endpointId: 'ep_echo', sessionId: 'sess_a', max: 1 });
     now += 3_000_000;
     expect((await store.read(token.id))?.status).toBe('active');
@@ -43,7 +44,7 @@ describe('what the memory store remembers', () => {
     await store.issue(first);
     await store.issue(second);
     await expect(store.issue(third)).rejects.toThrow(CallgateError);
-    await store.burn({ ...first, sessionId: 'sess_a' });
+    await store.burn({ ...HELD, ...first, sessionId: 'sess_a' });
     await store.revoke(second.id);
     await store.issue(third);
     expect(await store.peek(second.id)).toBe('token_unknown');

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { Finisher } from '../../src/session/finisher.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
+import { HELD } from '../support/held.ts';
 import { describeLifecycle } from '../support/lifecycle-contract.ts';
 import { startCluster, TestRedis } from '../support/redis.ts';
 import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
@@ -36,20 +37,20 @@ test('a restart from a snapshot taken before the burn makes no second winner', a
   await store.issue(burned);
   await store.issue(unused);
   await redis.cli('SAVE');
-  expect(await store.burn({ ...burned, sessionId: 'sess_a' })).toMatchObject({ burned: true });
+  expect(await store.burn({ ...HELD, ...burned, sessionId: 'sess_a' })).toMatchObject({ burned: true });
   await redis.kill();
   await redis.boot();
 
-  expect(await burnWhenBack(store, { ...burned, sessionId: 'sess_b' })).toEqual(unknown);
-  expect(await store.burn({ ...burned, sessionId: 'sess_a' })).toEqual(unknown);
-  expect(await store.burn({ ...unused, sessionId: 'sess_c' })).toEqual(unknown);
+  expect(await burnWhenBack(store, { ...HELD, ...burned, sessionId: 'sess_b' })).toEqual(unknown);
+  expect(await store.burn({ ...HELD, ...burned, sessionId: 'sess_a' })).toEqual(unknown);
+  expect(await store.burn({ ...HELD, ...unused, sessionId: 'sess_c' })).toEqual(unknown);
   expect(await store.peek(burned.id)).toBe('token_unknown');
   expect((await store.read(burned.id))?.status).toBe('expired');
   expect(await store.revoke(burned.id)).toBe('ended');
 
   const fresh = newToken();
   await store.issue(fresh);
-  expect(await store.burn({ ...fresh, sessionId: 'sess_d' })).toMatchObject({ burned: true });
+  expect(await store.burn({ ...HELD, ...fresh, sessionId: 'sess_d' })).toMatchObject({ burned: true });
 });
 
 test('a session that a snapshot remembers goes on after the restart', async () => {
@@ -57,12 +58,12 @@ test('a session that a snapshot remembers goes on after the restart', async () =
   const store = openStore(redis.url);
   const token = newToken();
   await store.issue(token);
-  await store.burn({ ...token, sessionId: 'sess_a' });
+  await store.burn({ ...HELD, ...token, sessionId: 'sess_a' });
   await redis.cli('SAVE');
   await redis.kill();
   await redis.boot();
-  expect(await burnWhenBack(store, { ...token, sessionId: 'sess_a' })).toMatchObject({ burned: true });
-  expect(await store.finish({ id: token.id, sessionId: 'sess_a', reason: 'completed' })).toBe(true);
+  expect(await burnWhenBack(store, { ...HELD, ...token, sessionId: 'sess_a' })).toMatchObject({ burned: true });
+  expect(await store.finish({ ...HELD, id: token.id, sessionId: 'sess_a', reason: 'completed' })).toBe(true);
 });
 
 test('a replica promoted without the burn makes no second winner', async () => {
@@ -74,12 +75,12 @@ test('a replica promoted without the burn makes no second winner', async () => {
   await master.replicated();
   // Promoted behind the master's back, which still takes the burn: the replica never hears of it.
   await replica.cli('REPLICAOF', 'NO', 'ONE');
-  expect(await store.burn({ ...token, sessionId: 'sess_a' })).toMatchObject({ burned: true });
+  expect(await store.burn({ ...HELD, ...token, sessionId: 'sess_a' })).toMatchObject({ burned: true });
   await master.kill();
 
   const promoted = openStore(replica.url);
   expect((await promoted.read(token.id))?.status).toBe('expired');
-  expect(await promoted.burn({ ...token, sessionId: 'sess_b' })).toEqual(unknown);
+  expect(await promoted.burn({ ...HELD, ...token, sessionId: 'sess_b' })).toEqual(unknown);
 });
 
 test('a master that became a replica is unavailable, and used again once it takes writes', async () => {
@@ -93,7 +94,7 @@ test('a master that became a replica is unavailable, and used again once it take
   await master.cli('REPLICAOF', 'NO', 'ONE');
   const fresh = newToken();
   await store.issue(fresh);
-  expect(await store.burn({ ...fresh, sessionId: 'sess_a' })).toMatchObject({ burned: true });
+  expect(await store.burn({ ...HELD, ...fresh, sessionId: 'sess_a' })).toMatchObject({ burned: true });
 });
 
 test('Sentinel: the store follows a failover by itself, and what the old master issued is refused', async () => {
@@ -112,8 +113,8 @@ test('Sentinel: the store follows a failover by itself, and what the old master 
     if (await store.issue(fresh).catch(() => undefined)) break;
     await sleep(200);
   }
-  expect(await burnWhenBack(store, { ...token, sessionId: 'sess_a' })).toEqual(unknown);
-  expect(await store.burn({ ...fresh, sessionId: 'sess_b' })).toMatchObject({ burned: true });
+  expect(await burnWhenBack(store, { ...HELD, ...token, sessionId: 'sess_a' })).toEqual(unknown);
+  expect(await store.burn({ ...HELD, ...fresh, sessionId: 'sess_b' })).toMatchObject({ burned: true });
 });
 
 test('Sentinel: a subscriber whose connection is lost leaves nothing at the Sentinels', async () => {
@@ -124,7 +125,8 @@ test('Sentinel: a subscriber whose connection is lost leaves nothing at the Sent
   const listening = async () => (await sentinel.cli('CLIENT', 'LIST')).match(/ sub=1 /g)?.length;
   const store = openStore(`redis+sentinel://127.0.0.1:${sentinel.port}/gate/0`);
   let subscribed = 0;
-  store.onRevoked({
+  store.onSessions({
+    moved: () => undefined,
     revoked: () => undefined,
     missed: () => {
       subscribed += 1;
@@ -161,11 +163,12 @@ describe('a six-node Cluster', () => {
     const tokens = Array.from({ length: 60 }, () => newToken());
     await Promise.all(tokens.map((token) => store.issue(token)));
     const leases = tokens.map(({ id }, index) => ({
+      ...HELD,
       tokenId: id,
       endpointId: `ep_${index}`,
       sessionId: `sess_${index}`,
     }));
-    await Promise.all(tokens.map((token, index) => store.burn({ ...token, sessionId: `sess_${index}` })));
+    await Promise.all(tokens.map((token, index) => store.burn({ ...HELD, ...token, sessionId: `sess_${index}` })));
     for (let round = 0; round < 3; round++) {
       await sleep(TEST_LEASE_MS / 2);
       await store.renew(leases);
@@ -185,7 +188,7 @@ describe('a six-node Cluster', () => {
     await cluster.nodes[0]!.kill();
     const results = [];
     for (const token of tokens) {
-      results.push(await burnWhenBack(store, { ...token, sessionId: `sess_${token.id}` }));
+      results.push(await burnWhenBack(store, { ...HELD, ...token, sessionId: `sess_${token.id}` }));
     }
     const burned = results.filter((result) => result.burned).length;
     const refused = results.filter((result) => !result.burned && result.refusal === 'token_unknown').length;
@@ -207,7 +210,7 @@ describe('a six-node Cluster', () => {
     const held = Array.from({ length: 60 }, () => ({ ...newToken(), sessionId: newSessionId() }));
     for (const token of held) {
       await store.issue(token);
-      await store.burn(token);
+      await store.burn({ ...HELD, ...token });
     }
     await expect.poll(() => store.ready).toBe(true);
     expect(store.away).toEqual([]);
@@ -217,7 +220,7 @@ describe('a six-node Cluster', () => {
     const replica = living.find(({ port }) => new RegExp(`:${port}@.* slave ${id}`).test(nodes));
     const gone = [master, ...(replica ? [replica] : [])];
     await Promise.all(gone.map((node) => node.kill()));
-    const ends = held.map(({ id, sessionId }) => finisher.finish({ id, sessionId, reason: 'completed' }));
+    const ends = held.map(({ id, sessionId }) => finisher.finish({ ...HELD, id, sessionId, reason: 'completed' }));
     await expect.poll(() => store.away.length, { timeout: 10_000 }).toBe(1);
     expect(store.away[0]).toMatch(/^slots \d+-\d+$/);
     await expect.poll(() => finisher.size, { timeout: 5000 }).toBe(held.filter(({ id }) => store.isAway(id)).length);

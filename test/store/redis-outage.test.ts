@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { CallgateError } from '../../src/errors.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
+import { HELD } from '../support/held.ts';
 import { freePort } from '../support/ports.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newSessionId, newToken } from '../support/store-contract.ts';
@@ -21,14 +22,14 @@ async function outcomes(store: RedisTokenStore): Promise<{ errors: CallgateError
   const started = performance.now();
   const calls = [
     store.issue(newToken()),
-    store.burn({ id, ...place }),
+    store.burn({ ...HELD, id, ...place }),
     store.peek(id),
     store.read(id),
-    store.finish({ id, sessionId: place.sessionId, reason: 'completed' }),
+    store.finish({ ...HELD, id, sessionId: place.sessionId, reason: 'completed' }),
     store.revoke(id),
     store.acquirePlace({ ...place, max: 1 }),
     store.releasePlace(place),
-    store.renew([{ tokenId: id, ...place }]),
+    store.renew([{ ...HELD, tokenId: id, ...place }]),
   ];
   const errors = await Promise.all(calls.map((call) => call.then(() => new CallgateError('internal_error'), asError)));
   return { errors, longest: performance.now() - started };
@@ -90,11 +91,14 @@ describe('while Redis is away', () => {
     const token = newToken();
     await store.issue(token);
     redis.pause();
-    const burn = store.burn({ ...token, sessionId: 'sess_a' });
+    const burn = store.burn({ ...HELD, ...token, sessionId: 'sess_a' });
     await sleep(900);
     redis.resume();
     expect(await burn).toMatchObject({ burned: true });
-    expect(await store.burn({ ...token, sessionId: 'sess_b' })).toEqual({ burned: false, refusal: 'token_used' });
+    expect(await store.burn({ ...HELD, ...token, sessionId: 'sess_b' })).toEqual({
+      burned: false,
+      refusal: 'token_used',
+    });
   });
 
   test('closing the store ends what is waiting', async () => {

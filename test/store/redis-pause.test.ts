@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
+import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newSessionId, newToken } from '../support/store-contract.ts';
 
@@ -15,7 +16,7 @@ test('an answer that came while the process stood still is no outage', async () 
   const token = newToken();
   await store.issue(token);
 
-  const burning = store.burn({ id: token.id, endpointId: token.endpointId, sessionId: newSessionId() });
+  const burning = store.burn({ ...HELD, id: token.id, endpointId: token.endpointId, sessionId: newSessionId() });
   // The command has left by then.
   await nextTurn();
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);

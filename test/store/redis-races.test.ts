@@ -6,6 +6,7 @@ import { CallgateError } from '../../src/errors.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { NewCallToken } from '../../src/store/store.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { HELD } from '../support/held.ts';
 import type { Presented } from '../support/presenter.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newSessionId, newToken } from '../support/store-contract.ts';
@@ -72,7 +73,7 @@ test('connections cut at random moments: never two winners, and the others hear 
   const heard = new Map(tokens.map(({ id }) => [id, new Map<string, string>()]));
   const present = async (token: NewCallToken, gateway: RedisTokenStore): Promise<void> => {
     const sessionId = newSessionId();
-    const answer = await gateway.burn({ ...token, sessionId }).then(
+    const answer = await gateway.burn({ ...HELD, ...token, sessionId }).then(
       (result) => (result.burned ? 'burned' : result.refusal),
       (error: unknown) => (error instanceof CallgateError ? error.code : Promise.reject(error)),
     );

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
-import type { Lease } from '../../src/store/store.ts';
+import type { HeldSession } from '../../src/store/store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
+import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newSessionId, newToken } from '../support/store-contract.ts';
 
@@ -10,7 +11,7 @@ const LEASES = 300;
 
 let redis: TestRedis;
 let store: RedisTokenStore;
-let leases: Lease[];
+let leases: HeldSession[];
 let told: [message: string, fields: Record<string, unknown>][];
 beforeEach(async () => {
   redis = await TestRedis.start();
@@ -18,6 +19,7 @@ beforeEach(async () => {
   const log = { warn: (fields: object, message: string) => void told.push([message, { ...fields }]) };
   store = new RedisTokenStore(redis.url, { log, tickMs: 500 });
   leases = Array.from({ length: LEASES }, () => ({
+    ...HELD,
     tokenId: newTokenId(),
     endpointId: 'ep_refused',
     sessionId: newSessionId(),

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
+import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
 import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
@@ -48,9 +49,9 @@ describe('what a record in Redis outlives', () => {
     withStore(async (store) => {
       const token = newToken({ maxDurationSeconds: 7200 });
       await store.issue(token);
-      await store.burn({ ...token, sessionId: 'sess_a' });
+      await store.burn({ ...HELD, ...token, sessionId: 'sess_a' });
       expect(await pttl(token.id)).toBeGreaterThan(DAY_MS + 7_000_000);
-      await store.finish({ id: token.id, sessionId: 'sess_a', reason: 'completed' });
+      await store.finish({ ...HELD, id: token.id, sessionId: 'sess_a', reason: 'completed' });
       const left = await pttl(token.id);
       expect(left).toBeGreaterThan(DAY_MS - 60_000);
       expect(left).toBeLessThanOrEqual(DAY_MS);
@@ -75,7 +76,7 @@ describe('scripts in Redis', () => {
       await store.peek(token.id);
       await redis.cli('SCRIPT', 'FLUSH');
       const answers = await Promise.all([
-        ...Array.from({ length: 20 }, () => store.burn({ ...token, sessionId: newSessionId() })),
+        ...Array.from({ length: 20 }, () => store.burn({ ...HELD, ...token, sessionId: newSessionId() })),
         store.peek(token.id),
       ]);
       expect(answers.filter((answer) => typeof answer === 'object' && answer.burned)).toHaveLength(1);
@@ -133,7 +134,7 @@ describe('a jump of the clock of Redis', () => {
       const place = { endpointId: 'ep_jump', sessionId: newSessionId() };
       await store.issue(token);
       await store.acquirePlace({ ...place, max: 1 });
-      await store.burn({ ...token, sessionId: place.sessionId });
+      await store.burn({ ...HELD, ...token, sessionId: place.sessionId });
       await jump(ms);
       await sleep(300);
       expect(await store.acquirePlace({ ...place, sessionId: 'sess_new', max: 1 })).toBe(false);

@@ -6,6 +6,7 @@ import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import type { TokenStore } from '../../src/store/store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
+import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
 import { newToken } from '../support/store-contract.ts';
 
@@ -54,11 +55,11 @@ async function take(
   const id = ids[token]!;
   switch (kind) {
     case 'burn': {
-      const result = await store.burn({ id, endpointId: endpoint, sessionId: session });
+      const result = await store.burn({ ...HELD, id, endpointId: endpoint, sessionId: session });
       return result.burned ? 'burned' : result.refusal;
     }
     case 'finish':
-      return String(await store.finish({ id, sessionId: session, reason }));
+      return String(await store.finish({ ...HELD, id, sessionId: session, reason }));
     case 'revoke':
       return store.revoke(id);
     case 'refresh': {

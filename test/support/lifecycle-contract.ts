@@ -4,6 +4,7 @@ import type { MintDeps } from '../../src/mint/call-tokens.ts';
 import type { Claim } from '../../src/store/idempotency.ts';
 import type { ListPosition, NewCallToken, TokenStore } from '../../src/store/store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
+import { HELD } from './held.ts';
 import { newSessionId, newToken } from './store-contract.ts';
 
 const FINGERPRINT = `sha-256 ${Array(32).fill('AB').join(':')}`;
@@ -42,8 +43,10 @@ export function describeLifecycle(name: string, open: () => Store): void {
       expect(times.expiresAt - times.createdAt).toBe(30_000);
       expect(await store.read(successorId)).toEqual({ ...token, ...times, id: successorId, status: 'issued' });
       expect(await store.read(token.id)).toMatchObject({ status: 'revoked', createdAt, expiresAt });
-      expect(await store.burn({ ...token, sessionId: newSessionId() })).toMatchObject({ refusal: 'token_revoked' });
-      const burned = await store.burn({ ...token, id: successorId, sessionId: newSessionId() });
+      expect(await store.burn({ ...HELD, ...token, sessionId: newSessionId() })).toMatchObject({
+        refusal: 'token_revoked',
+      });
+      const burned = await store.burn({ ...HELD, ...token, id: successorId, sessionId: newSessionId() });
       expect(burned).toMatchObject({ burned: true, remainingMs: 90_000 });
     });
 
@@ -66,7 +69,7 @@ export function describeLifecycle(name: string, open: () => Store): void {
       for (let round = 0; round < 5; round++) {
         const token = await issue();
         const refreshes = Array.from({ length: 5 }, () => refresh(token));
-        const burns = Array.from({ length: 5 }, () => store.burn({ ...token, sessionId: newSessionId() }));
+        const burns = Array.from({ length: 5 }, () => store.burn({ ...HELD, ...token, sessionId: newSessionId() }));
         const [refreshed, burned] = await Promise.all([Promise.all(refreshes), Promise.all(burns)]);
         const wins = refreshed.filter((r) => r.refreshed).length + burned.filter((b) => b.burned).length;
         expect(wins).toBe(1);
@@ -75,7 +78,7 @@ export function describeLifecycle(name: string, open: () => Store): void {
 
     test('what is no longer issued is not refreshed', async () => {
       const [burned, revoked, expired] = [await issue(), await issue(), await issue({ ttlSeconds: 0.001 })];
-      await store.burn({ ...burned, sessionId: newSessionId() });
+      await store.burn({ ...HELD, ...burned, sessionId: newSessionId() });
       await store.revoke(revoked.id);
       await new Promise((resolve) => setTimeout(resolve, 5));
       for (const token of [burned, revoked, expired]) expect(await refresh(token)).toEqual(refused);
@@ -119,7 +122,7 @@ export function describeLifecycle(name: string, open: () => Store): void {
       const [a, b, c] = [await issue({ team }), await issue({ team, endpointId: 'ep_b' }), await issue({ team })];
       const successorId = successorOf(a.id);
       await refresh(a, successorId);
-      await store.burn({ ...c, sessionId: newSessionId() });
+      await store.burn({ ...HELD, ...c, sessionId: newSessionId() });
       const issued = await walk({ team, limit: 1, status: 'issued' });
       expect(issued.sort()).toEqual([successorId, b.id].sort());
       expect(await walk({ team, limit: 1, status: 'revoked' })).toEqual([a.id]);
@@ -141,11 +144,15 @@ export function describeLifecycle(name: string, open: () => Store): void {
 
     test('a listener hears of a session that was revoked, at once and with each renewal', async () => {
       const token = await issue();
-      const lease = { tokenId: token.id, endpointId: 'ep_heard', sessionId: newSessionId() };
-      await store.burn({ ...token, sessionId: lease.sessionId });
+      const lease = { ...HELD, tokenId: token.id, endpointId: 'ep_heard', sessionId: newSessionId() };
+      await store.burn({ ...HELD, ...token, sessionId: lease.sessionId });
       let heard: string[] = [];
       const ready = Promise.withResolvers<void>();
-      const unlisten = store.onRevoked({ revoked: (id) => void heard.push(id), missed: () => ready.resolve() });
+      const unlisten = store.onSessions({
+        revoked: (id) => void heard.push(id),
+        moved: () => undefined,
+        missed: () => ready.resolve(),
+      });
       if (name !== 'memory') await ready.promise;
       await store.renew([lease]);
       expect(heard).toEqual([]);
@@ -164,7 +171,8 @@ export function describeLifecycle(name: string, open: () => Store): void {
       const token = await issue();
       const heard: string[] = [];
       const held = newTokenId();
-      store.onRevoked({
+      store.onSessions({
+        moved: () => undefined,
         revoked: () => undefined,
         missed: () => undefined,
         forgotten: (tokenId, team) => {
@@ -185,14 +193,14 @@ export function describeLifecycle(name: string, open: () => Store): void {
       const [issued, ended] = [await issue(), await issue()];
       const heard: string[] = [];
       const ready = Promise.withResolvers<void>();
-      store.onRevoked({ revoked: (id) => void heard.push(id), missed: () => ready.resolve() });
+      store.onSessions({ revoked: (id) => void heard.push(id), moved: () => undefined, missed: () => ready.resolve() });
       if (name !== 'memory') await ready.promise;
       const sessionId = newSessionId();
-      await store.burn({ ...ended, sessionId });
-      await store.finish({ id: ended.id, sessionId, reason: 'completed' });
+      await store.burn({ ...HELD, ...ended, sessionId });
+      await store.finish({ ...HELD, id: ended.id, sessionId, reason: 'completed' });
       await store.revoke(issued.id);
       await store.revoke(ended.id);
-      await store.renew([{ tokenId: ended.id, endpointId: 'ep_ended', sessionId }]);
+      await store.renew([{ ...HELD, tokenId: ended.id, endpointId: 'ep_ended', sessionId }]);
       expect(heard).toEqual([]);
       await store.releasePlace({ endpointId: 'ep_ended', sessionId });
     });

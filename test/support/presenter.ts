@@ -1,4 +1,5 @@
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
+import { HELD } from './held.ts';
 
 /**
  * A gateway process of its own, for the tests: told the store, an endpoint, tokens and how many sessions present each,
@@ -23,7 +24,7 @@ async function present(store: RedisTokenStore, { endpointId, ids, presenters }: 
   const results = ids.map((): Presented => ({ winners: [], refusals: {} }));
   const presentOne = async (id: string, presenter: number): Promise<void> => {
     const sessionId = `sess_${process.pid}_${presenter}`;
-    const result = await store.burn({ id, endpointId, sessionId });
+    const result = await store.burn({ ...HELD, id, endpointId, sessionId });
     const { winners, refusals } = results[ids.indexOf(id)]!;
     if (result.burned) winners.push(sessionId);
     else refusals[result.refusal] = (refusals[result.refusal] ?? 0) + 1;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { NewCallToken, TokenStore } from '../../src/store/store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
+import { HELD } from './held.ts';
 
 /** Short enough that a lapse can be waited for. */
 export const TEST_LEASE_MS = 800;
@@ -33,7 +34,7 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
       return token;
     };
     const burn = ({ id, endpointId }: NewCallToken, sessionId = newSessionId()) =>
-      store.burn({ id, endpointId, sessionId });
+      store.burn({ ...HELD, id, endpointId, sessionId });
     const refused = (refusal: string) => ({ burned: false, refusal });
 
     test('an issued token reads as it was minted', async () => {
@@ -64,7 +65,7 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
       expect(await store.peek(id)).toBe('token_unknown');
       expect(await store.read(id)).toBeUndefined();
       expect(await store.revoke(id)).toBe('unknown');
-      expect(await store.finish({ id, sessionId: 'sess_1', reason: 'completed' })).toBe(false);
+      expect(await store.finish({ ...HELD, id, sessionId: 'sess_1', reason: 'completed' })).toBe(false);
     });
 
     test('a burn starts the session and counts from there', async () => {
@@ -101,7 +102,7 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
     test('a finished session cannot burn its token again', async () => {
       const token = await issue();
       await burn(token, 'sess_a');
-      expect(await store.finish({ id: token.id, sessionId: 'sess_a', reason: 'completed' })).toBe(true);
+      expect(await store.finish({ ...HELD, id: token.id, sessionId: 'sess_a', reason: 'completed' })).toBe(true);
       expect(await burn(token, 'sess_a')).toEqual(refused('token_used'));
     });
 
@@ -145,7 +146,7 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
       expect(await store.revoke(token.id)).toBe('active');
       expect(await store.read(token.id)).toMatchObject({ status: 'active', revokedAt: expect.any(Number) });
       expect(await burn(token)).toEqual(refused('token_used'));
-      expect(await store.finish({ id: token.id, sessionId: 'sess_a', reason: 'revoked' })).toBe(true);
+      expect(await store.finish({ ...HELD, id: token.id, sessionId: 'sess_a', reason: 'revoked' })).toBe(true);
       expect(await store.read(token.id)).toMatchObject({ status: 'completed', session: { endReason: 'revoked' } });
       expect(await store.peek(token.id)).toBe('token_used');
       expect(await store.revoke(token.id)).toBe('ended');
@@ -157,7 +158,7 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
 
     test('only the session that burned the token can finish it, once', async () => {
       const token = await issue();
-      const finish = (sessionId: string) => store.finish({ id: token.id, sessionId, reason: 'client_lost' });
+      const finish = (sessionId: string) => store.finish({ ...HELD, id: token.id, sessionId, reason: 'client_lost' });
       expect(await finish('sess_a')).toBe(false);
       await burn(token, 'sess_a');
       expect(await finish('sess_b')).toBe(false);
@@ -178,7 +179,7 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
 
     test('a session whose lease lapsed reads as lost with its node until it is renewed', async () => {
       const token = await issue();
-      const lease = { tokenId: token.id, endpointId: token.endpointId, sessionId: 'sess_lease' };
+      const lease = { ...HELD, tokenId: token.id, endpointId: token.endpointId, sessionId: 'sess_lease' };
       await burn(token, lease.sessionId);
       await sleep(TEST_LEASE_MS + 50);
       const lost = await store.read(token.id);
@@ -188,7 +189,7 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
       await store.renew([lease]);
       expect((await store.read(token.id))?.status).toBe('active');
       await sleep(TEST_LEASE_MS + 50);
-      expect(await store.finish({ id: token.id, sessionId: lease.sessionId, reason: 'expired' })).toBe(true);
+      expect(await store.finish({ ...HELD, id: token.id, sessionId: lease.sessionId, reason: 'expired' })).toBe(true);
       expect(await store.read(token.id)).toMatchObject({ status: 'completed', session: { endReason: 'expired' } });
       await store.releasePlace(lease);
     });
@@ -198,11 +199,11 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
       await burn(token, 'sess_a');
       const endpointId = 'ep_renew';
       await store.renew([
-        { tokenId: newTokenId(), endpointId, sessionId: 'sess_gone' },
-        { tokenId: token.id, endpointId, sessionId: 'sess_foreign' },
+        { ...HELD, tokenId: newTokenId(), endpointId, sessionId: 'sess_gone' },
+        { ...HELD, tokenId: token.id, endpointId, sessionId: 'sess_foreign' },
       ]);
-      await store.finish({ id: token.id, sessionId: 'sess_a', reason: 'completed' });
-      await store.renew([{ tokenId: token.id, endpointId, sessionId: 'sess_a' }]);
+      await store.finish({ ...HELD, id: token.id, sessionId: 'sess_a', reason: 'completed' });
+      await store.renew([{ ...HELD, tokenId: token.id, endpointId, sessionId: 'sess_a' }]);
       expect(await store.read(token.id)).toMatchObject({ status: 'completed', session: { endReason: 'completed' } });
       for (const sessionId of ['sess_gone', 'sess_foreign', 'sess_a'])
         await store.releasePlace({ endpointId, sessionId });
@@ -229,7 +230,7 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
       expect(await acquire('sess_1')).toBe(true);
       await sleep(TEST_LEASE_MS + 50);
       expect(await acquire('sess_2')).toBe(true);
-      await store.renew([{ tokenId: newTokenId(), endpointId, sessionId: 'sess_1' }]);
+      await store.renew([{ ...HELD, tokenId: newTokenId(), endpointId, sessionId: 'sess_1' }]);
       await store.releasePlace({ endpointId, sessionId: 'sess_2' });
       expect(await acquire('sess_3')).toBe(false);
       await store.releasePlace({ endpointId, sessionId: 'sess_1' });
@@ -242,7 +243,7 @@ export function describeTokenStore(name: string, open: () => TokenStore): void {
       await store.acquirePlace({ ...place, max: 1 });
       for (let round = 0; round < 6; round++) {
         await sleep(TEST_LEASE_MS / 4);
-        await store.renew([{ tokenId: newTokenId(), ...place }]);
+        await store.renew([{ ...HELD, tokenId: newTokenId(), ...place }]);
       }
       expect(await store.acquirePlace({ ...place, sessionId: 'sess_2', max: 1 })).toBe(false);
       await store.releasePlace(place);

@@ -21,11 +21,11 @@ export function readFields(list: readonly string[], replid: string): StoredToken
     ...(text('metadata') && { metadata: JSON.parse(text('metadata')) as Record<string, string> }),
     ...(text('fingerprint') && { fingerprint: text('fingerprint') }),
     ...(fields.has('revoked') && { revokedAt: Number(text('revoked')) }),
-    ...(fields.has('session') && { session: readSession(text) }),
+    ...(fields.has('session') && { session: readSession(fields, text) }),
   };
 }
 
-function readSession(text: (name: string) => string): StoredSession {
+function readSession(fields: ReadonlyMap<string, string>, text: (name: string) => string): StoredSession {
   const endReason: EndReason | undefined = END_REASONS.find((known) => known === text('reason'));
   return {
     id: text('session'),
@@ -33,6 +33,10 @@ function readSession(text: (name: string) => string): StoredSession {
     expiresAt: Number(text('ends')),
     leaseUntil: Number(text('lease')),
     lapsesAt: Number(text('lapses')),
+    node: fields.get('node'),
+    epoch: Number(text('epoch')),
+    tickets: text('tickets') === '' ? [] : text('tickets').split(','),
+    resume: text('resume'),
     ...(endReason && { endedAt: Number(text('ended')), endReason }),
   };
 }

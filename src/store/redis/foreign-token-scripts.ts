@@ -53,13 +53,13 @@ return {now, since, life}`;
  */
 const BURN_FOREIGN = `
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  ${SINCE('KEYS[2]', 'ARGV[11]', 'ARGV[12]')}
-  local issued, expires = tonumber(ARGV[7]), tonumber(ARGV[8])
+  ${SINCE('KEYS[2]', 'ARGV[14]', 'ARGV[15]')}
+  local issued, expires = tonumber(ARGV[10]), tonumber(ARGV[11])
   if issued < since then return 'token_unknown' end
   if issued > now then return {issued - now} end
   if now >= expires then return 'token_expired' end
-  redis.call('HSET', KEYS[1], 'status', 'issued', 'endpoint', ARGV[1], 'team', ARGV[6], 'created', issued,
-    'expires', expires, 'max_duration', ARGV[9], 'fingerprint', ARGV[10], 'replid', replid)
+  redis.call('HSET', KEYS[1], 'status', 'issued', 'endpoint', ARGV[1], 'team', ARGV[9], 'created', issued,
+    'expires', expires, 'max_duration', ARGV[12], 'fingerprint', ARGV[13], 'replid', replid)
   redis.call('PEXPIRE', KEYS[1], expires - now + ARGV[5])
 end
 ${TOKEN_SCRIPTS.callgateBurn}`;

@@ -1,6 +1,6 @@
 import type { RedisClient, StoreLog } from '../../redis/connection.ts';
 import { Subscriber } from '../../redis/subscriber.ts';
-import type { RevocationListener } from '../store.ts';
+import type { SessionListener } from '../store.ts';
 import { REVOKED_CHANNEL } from './token-scripts.ts';
 
 /** What is announced of a token without a record; of all others it is their session. */
@@ -13,7 +13,7 @@ export const forgotten = (tokenId: string, team: string): string => `forgotten $
  */
 export class Revocations {
   readonly #subscriber: Subscriber;
-  readonly #listeners = new Set<RevocationListener>();
+  readonly #listeners = new Set<SessionListener>();
 
   constructor(client: RedisClient, log: StoreLog) {
     this.#subscriber = new Subscriber(client, {
@@ -26,7 +26,7 @@ export class Revocations {
     });
   }
 
-  listen(listener: RevocationListener): () => void {
+  listen(listener: SessionListener): () => void {
     this.#listeners.add(listener);
     if (this.#listeners.size === 1) this.#subscriber.open();
     return () => {
@@ -37,6 +37,11 @@ export class Revocations {
   /** For one who learned of a revocation in another way. */
   tell(sessionId: string): void {
     for (const listener of this.#listeners) listener.revoked(sessionId);
+  }
+
+  /** Of a session that another node holds by now. */
+  tellMoved(sessionId: string): void {
+    for (const listener of this.#listeners) listener.moved(sessionId);
   }
 
   /** Whether one of the listeners holds the session. */

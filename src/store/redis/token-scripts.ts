@@ -1,4 +1,5 @@
 import type { BurnRefusal } from '../store.ts';
+import { NOW, REPLID, type Step } from './script-parts.ts';
 
 /** Where revoked sessions are announced, to all processes of a store. */
 export const REVOKED_CHANNEL = 'callgate:revoked';
@@ -10,14 +11,6 @@ export const REVOKED_CHANNEL = 'callgate:revoked';
  * The fence: `master_replid` changes on promotion, on failover and on restart. An issued record with another
  * one may be a copy from before its burn, and is refused.
  */
-const NOW = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
-
-const REPLID = `
-local function replid()
-  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
-end`;
 
 /**
  * ARGV: endpoint, team, ttl ms, max duration ms, metadata, fingerprint, retention ms. Answers created and expires, or nothing when
@@ -63,8 +56,9 @@ redis.call('PEXPIRE', KEYS[2], ttl + ARGV[3])
 return {now, now + ttl}`;
 
 /**
- * ARGV: endpoint, session, end of the lease (steady clock), lease ms, retention ms. Answers a refusal, or remaining ms,
- * started and expires. The same session asking again while it is active gets the same yes.
+ * ARGV: endpoint, session, end of the lease (steady clock), lease ms, retention ms, node, tickets, resume. Answers a refusal, or
+ * remaining ms, started, expires and epoch. The same session asking again while it is active gets the same yes; asking from another
+ * node, that one has it from then on.
  */
 const BURN = `${NOW}${REPLID}
 local token = redis.call('HMGET', KEYS[1], 'status', 'endpoint', 'replid', 'expires', 'max_duration', 'session')
@@ -75,14 +69,20 @@ if status == 'issued' then
   if now >= tonumber(token[4]) then return 'token_expired' end
   local remaining = tonumber(token[5])
   redis.call('HSET', KEYS[1], 'status', 'active', 'session', ARGV[2], 'started', now, 'ends', now + remaining,
-    'lease', ARGV[3], 'lapses', now + ARGV[4])
+    'lease', ARGV[3], 'lapses', now + ARGV[4], 'node', ARGV[6], 'epoch', 1, 'tickets', ARGV[7], 'resume', ARGV[8])
   redis.call('PEXPIRE', KEYS[1], math.max(remaining, token[4] - now) + ARGV[5])
-  return {remaining, now, now + remaining}
+  return {remaining, now, now + remaining, 1}
 end
 if status == 'revoked' then return 'token_revoked' end
 if status == 'active' and token[6] == ARGV[2] then
-  local held = redis.call('HMGET', KEYS[1], 'started', 'ends')
-  return {math.max(held[2] - now, 0), tonumber(held[1]), tonumber(held[2])}
+  local held = redis.call('HMGET', KEYS[1], 'started', 'ends', 'node', 'epoch')
+  local epoch = tonumber(held[4]) or 0
+  if held[3] ~= ARGV[6] then
+    epoch = epoch + 1
+    redis.call('HSET', KEYS[1], 'node', ARGV[6], 'epoch', epoch, 'tickets', ARGV[7], 'resume', ARGV[8],
+      'lease', ARGV[3], 'lapses', now + ARGV[4])
+  end
+  return {math.max(held[2] - now, 0), tonumber(held[1]), tonumber(held[2]), epoch}
 end
 return 'token_used'`;
 
@@ -98,19 +98,8 @@ if #fields == 0 then return false end
 return {now, replid(), fields}`;
 
 /**
- * ARGV: session, reason, retention ms. Answers 1 when that session held the token. The record of a foreign token is
- * the only proof that it was used, so no record goes before its token has expired.
- */
-const FINISH = `${NOW}
-local token = redis.call('HMGET', KEYS[1], 'status', 'session', 'expires')
-if token[1] ~= 'active' or token[2] ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'status', 'completed', 'ended', now, 'reason', ARGV[2])
-redis.call('PEXPIRE', KEYS[1], math.max(ARGV[3], token[3] - now))
-return 1`;
-
-/**
  * ARGV: retention ms, team (or nothing, for any). Answers what the token was. A session whose lease lapsed may live on behind an outage, so its
- * revocation is recorded as well. The announcement may fail (a user without the channel): the record is what counts.
+ * revocation is recorded as well, and so may one whose burn a failover forgot. The announcement may fail (a user without the channel): the record is what counts.
  */
 const REVOKE = `
 if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], 'team') ~= ARGV[2] then return 'unknown' end
@@ -123,30 +112,21 @@ if status == 'active' then
   redis.pcall('PUBLISH', '${REVOKED_CHANNEL}', token[4])
 end
 if status == 'active' or status == 'revoked' then return status end
-if status ~= 'issued' or token[2] ~= replid() or now >= tonumber(token[3]) then return 'ended' end
+if status ~= 'issued' then return 'ended' end
+if token[2] ~= replid() then
+  redis.call('HSETNX', KEYS[1], 'revoked', now)
+  return 'ended'
+end
+if now >= tonumber(token[3]) then return 'ended' end
 redis.call('HSET', KEYS[1], 'status', 'revoked', 'revoked', now)
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 'revoked'`;
 
-/**
- * ARGV: session, end of the lease (steady clock), lease ms. Does nothing for a record that is gone or has ended; answers
- * 2 when the token was revoked.
- */
-const RENEW = `${NOW}
-local token = redis.call('HMGET', KEYS[1], 'status', 'session', 'revoked')
-if token[1] ~= 'active' or token[2] ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'lease', ARGV[2], 'lapses', now + ARGV[3])
-return token[3] and 2 or 1`;
-
-type Step<Reply> = (key: string, ...args: (string | number)[]) => Promise<Reply>;
-
 export interface TokenSteps {
   callgateIssue: Step<[created: number, expires: number] | null>;
-  callgateBurn: Step<BurnRefusal | [remaining: number, started: number, expires: number]>;
+  callgateBurn: Step<BurnRefusal | [remaining: number, started: number, expires: number, epoch: number]>;
   callgateRead: Step<[now: number, replid: string, fields: string[]] | null>;
-  callgateFinish: Step<number>;
   callgateRevoke: Step<'revoked' | 'active' | 'ended' | 'unknown'>;
-  callgateRenew: Step<0 | 1 | 2>;
   callgateRefresh: (
     key: string,
     successorKey: string,
@@ -160,8 +140,6 @@ export const TOKEN_SCRIPTS: Record<keyof TokenSteps, string> = {
   callgateIssue: ISSUE,
   callgateBurn: BURN,
   callgateRead: READ,
-  callgateFinish: FINISH,
   callgateRevoke: REVOKE,
-  callgateRenew: RENEW,
   callgateRefresh: REFRESH,
 };
