@@ -29,12 +29,9 @@ COPY --from=build /mediasoup-worker /usr/local/bin/
 # one that was built above without the libraries it was linked with: install libsrtp2-1 and libuv1 here then.
 RUN mediasoup-worker; test $? -eq 41
 COPY --from=production /app/node_modules node_modules
-COPY --from=build /app/dist dist
-COPY package.json ./
-COPY config config
-COPY frames frames
+COPY --from=build /app/dist/callgate ./
 USER node
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 8080}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "dist/cli.js", "serve"]
+CMD ["node", "bin/callgate.js", "serve"]

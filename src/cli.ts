@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Config } from './config/config.ts';
 import type { Outcome } from './directory/commands.ts';
 import { addLoadCommands } from './load/commands.ts';
 import { createApiKey, isApiKey, withoutApiKeys } from './mint/api-keys.ts';
@@ -77,7 +78,8 @@ addLoadCommands(program);
 
 async function serve(): Promise<void> {
   const { loadConfig } = await import('./config/config.ts');
-  const { config, demo, secretFiles } = loadConfig();
+  const { config: settings, demo, secretFiles } = loadConfig();
+  const config = await withWorker(settings);
   const { exposedSecrets } = await import('./config/secret-files.ts');
   const { createLog } = await import('./telemetry/log.ts');
   const { LogOutput, standardOutput } = await import('./telemetry/log-output.ts');
@@ -110,6 +112,16 @@ async function serve(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
   // The demo belongs to its terminal, and ends with it; a server reads its tenants again.
   process.on('SIGHUP', (signal) => (demo ? stop(signal) : void server.reload()));
+}
+
+/** Beside the sources in a checkout, and beside what was compiled of them in the package. */
+const WORKER_SETUP = new URL('../scripts/worker/worker.mjs', import.meta.url);
+
+/** Settings that name a media worker: without one it is found, or downloaded or built, which is told on standard error. */
+async function withWorker(config: Config): Promise<Config> {
+  if (config.media.worker_bin !== undefined) return config;
+  const { findWorker } = (await import(WORKER_SETUP.href)) as { findWorker: () => Promise<string> };
+  return { ...config, media: { ...config.media, worker_bin: await findWorker() } };
 }
 
 function textOf(input: Buffer): string {

@@ -1,5 +1,5 @@
-// Sees to a mediasoup-worker that works on this machine, where mediasoup looks for it. In this order:
-// MEDIASOUP_WORKER_BIN, the upstream prebuilt binary, a build from the sources inside the npm package.
+// Sees to a mediasoup-worker that works on this machine, for a checkout and for the package alike. In this order: the
+// upstream prebuilt binary, a build from the sources inside the npm package.
 //
 // What is downloaded or built is kept in the user's cache, outside node_modules, and was proved by a real call. A cache
 // entry appears by one rename, so that an interrupted set-up leaves nothing half done and two at once cannot mix.
@@ -21,7 +21,7 @@ import { release } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { distributionName, install, osRelease } from '../distribution.mjs';
-import { cache, locked, progress, root, run, SetupError, say, temporary } from '../system.mjs';
+import { cache, locked, progress, root, run, SetupError, say, stopOnSignal, temporary } from '../system.mjs';
 import { build } from './build.mjs';
 import { download, prebuiltName } from './prebuilt.mjs';
 import { packages, recipeHash } from './recipe.mjs';
@@ -31,7 +31,10 @@ const mediasoup = join(root, 'node_modules/mediasoup');
 const wanted = join(mediasoup, 'worker/out/Release/mediasoup-worker'); // mediasoup's default workerBin
 const recipeFiles = ['recipe.mjs', 'srtp.h', 'ankerl/unordered_dense.h'];
 
-/** `node` is the runtime that drives the worker in its test call. */
+/**
+ * For the set-up of a checkout: a worker where mediasoup looks for it, unless MEDIASOUP_WORKER_BIN names one. `node` is the
+ * runtime that drives the worker in its test call.
+ */
 export async function ensureWorker(node) {
   const given = process.env.MEDIASOUP_WORKER_BIN;
   if (given) {
@@ -39,13 +42,31 @@ export async function ensureWorker(node) {
       throw new SetupError(`MEDIASOUP_WORKER_BIN names ${given}, which does not exist. Correct or unset it.`);
     return;
   }
-  const entries = cacheEntries();
-  if (entries.some(({ folder }) => linkedTo(folder) && proved(folder))) return;
+  const binary = await findWorker(node);
+  if (binary !== wanted) link(binary);
+}
 
-  await locked(`worker-${basename(entries[1].folder)}`, async () => {
-    const entry = entries.find(({ folder }) => proved(folder)) ?? (await first(entries, node));
-    link(join(entry.folder, 'mediasoup-worker'));
-  });
+/** The path of a worker, which is downloaded or built when none is there yet. */
+export async function findWorker(node = process.execPath) {
+  const entries = cacheEntries();
+  if (entries.some(isLinked)) return wanted;
+  const kept = () => entries.find(({ folder }) => proved(folder));
+  const { folder } = kept() ?? (await makeAlone(entries, async () => kept() ?? (await first(entries, node))));
+  return join(folder, 'mediasoup-worker');
+}
+
+/** While no other set-up does; a signal ends what was started for it. */
+async function makeAlone(entries, work) {
+  const free = stopOnSignal();
+  try {
+    return await locked(`worker-${basename(entries[1].folder)}`, work);
+  } catch (error) {
+    if (!['EACCES', 'EPERM', 'EROFS'].includes(error.code)) throw error;
+    throw new SetupError(`The media worker is kept in ${cache}, which cannot be written (${error.code}).
+Set XDG_CACHE_HOME to a folder that can be, or MEDIASOUP_WORKER_BIN to a mediasoup-worker.`);
+  } finally {
+    free();
+  }
 }
 
 function cacheEntries() {
@@ -172,9 +193,11 @@ function proved(folder) {
   }
 }
 
-function linkedTo(folder) {
+/** Whether mediasoup's own place leads to this entry, in whichever cache. */
+function isLinked({ folder }) {
   try {
-    return readlinkSync(wanted) === join(folder, 'mediasoup-worker');
+    const linked = dirname(readlinkSync(wanted));
+    return basename(linked) === basename(folder) && proved(linked);
   } catch {
     return false;
   }
