@@ -246,11 +246,11 @@ export class Session implements ClientSession {
   }
 
   #settle(reason: EndReason): void {
-    const { tokenId, endpointId, sessionId, node, epoch } = this.lease;
+    const { tokenId, endpointId, sessionId } = this.lease;
     const freed = this.#deps.store.releasePlace({ endpointId, sessionId }).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the place is freed when its lease lapses');
     });
-    const stored = this.#deps.finisher.finish({ id: tokenId, sessionId, node, epoch, reason });
+    const stored = this.#deps.finisher.finish({ ...this.lease, id: tokenId, reason });
     Promise.all([stored, freed]).then(
       () => this.dispatch({ type: 'settled' }),
       (error: unknown) => this.#log.error({ err: error }, 'the end of the session could not be stored'),

@@ -7,16 +7,20 @@ import { newToken, TEST_LEASE_MS } from './store-contract.ts';
 
 const [A, B, C] = ['n_aaaaaaaa', 'n_bbbbbbbb', 'n_cccccccc'] as const;
 
-/** A session that node A has burned; `issued` may change the token. */
-export async function burnedSession(store: TokenStore, issued: Partial<NewCallToken> = {}): Promise<HeldSession> {
-  const token = newToken(issued);
-  await store.issue(token);
-  const { id: tokenId, endpointId } = token;
+/** The session that node A gets for an issued token. */
+export async function burnAs(store: TokenStore, { id: tokenId, endpointId }: NewCallToken): Promise<HeldSession> {
   const session = { endpointId, sessionId: newSessionId(tokenId), node: A, tickets: ['t1'], resume: '{"fresh":true}' };
   const result = await store.burn({ id: tokenId, ...session });
   if (!result.burned) throw new Error(result.refusal);
   const { startedAt, expiresAt, epoch } = result;
   return { tokenId, ...session, startedAt, expiresAt, epoch };
+}
+
+/** The session that node A gets for a fresh token. */
+export async function burnedSession(store: TokenStore, issued: Partial<NewCallToken> = {}): Promise<HeldSession> {
+  const token = newToken(issued);
+  await store.issue(token);
+  return burnAs(store, token);
 }
 
 /** What the end of a session is told with. */
