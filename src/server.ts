@@ -18,8 +18,11 @@ import { freshTokenId } from './mint/token-ids.ts';
 import { metricsPorts, startMetricsServer } from './operator/metrics-server.ts';
 import { type RedisSource, readRedisAccess } from './redis/access.ts';
 import { checkAccess } from './redis/check-access.ts';
+import { Adoption, type Liveness } from './session/adoption.ts';
 import { Finisher } from './session/finisher.ts';
+import { LocalSessions } from './session/local-sessions.ts';
 import { SessionMaker } from './session/maker.ts';
+import { Opening } from './session/opening.ts';
 import { SessionRegistry } from './session/registry.ts';
 import { TaskQueue } from './session/task-queue.ts';
 import { openStore } from './store/open.ts';
@@ -105,7 +108,9 @@ async function assemble(options: ServerOptions, owned: AsyncDisposableStack): Pr
   const nodes = redis && openNodes({ id: base.node, config, redis, media: media.pool, log });
   owned.defer(() => nodes?.close());
   const announced = nodes?.open();
-  const parts = { directory, keys, telemetry, ...storage, ...media };
+  // Without a Redis there are no others.
+  const liveness: Liveness = nodes ?? { isDead: () => false };
+  const parts = { directory, keys, telemetry, ...storage, ...media, liveness };
   const http = openHttp(base, parts, demoKey?.key);
   const gate = openGate(base, parts, http);
   const held = () => ({ sessions: gate.registry.size, sockets: gate.gateway.sockets, calls: media.pool.calls });
@@ -182,6 +187,7 @@ interface Parts extends Storage, OpenMedia {
   directory: LiveDirectory;
   keys: SigningKeys;
   telemetry: Telemetry;
+  liveness: Liveness;
 }
 
 interface HttpSide {
@@ -222,23 +228,21 @@ interface GateSide {
 }
 
 /** The sockets of clients, and the sessions behind them. */
-function openGate({ node, config, log, owned }: Base, parts: Parts, { servers, app }: HttpSide): GateSide {
-  const { directory, keys, store, finisher, pool, media, telemetry } = parts;
-  const { metrics, audit, trace } = telemetry;
-  const settings = config.session;
-  const tasks = new TaskQueue();
-  const registry = new SessionRegistry({ tasks, store, log, renewEveryMs: settings.lease_renew_ms, directory });
+function openGate(base: Base, parts: Parts, { servers, app }: HttpSide): GateSide {
+  const { config, log, owned } = base;
+  const { directory, keys, store, pool, telemetry } = parts;
   const { issuer, leeway_seconds: leewaySeconds } = config.tokens;
   const issuers = new Issuers(config.issuers, { leewaySeconds, log });
   owned.defer(() => issuers.close());
   const verify = issuers.beside(createVerifier(keys, { issuer, leewaySeconds }));
-  const events = new CallEvents(metrics, audit);
+  const events = new CallEvents(telemetry.metrics, telemetry.audit);
+  const { sessions, registry } = openSessions(base, parts, events);
   const gateway = new Gateway({
     config,
     log,
     connections: servers.connections,
-    admission: new Admission({ directory, store, media, verify, node }),
-    sessions: new SessionMaker({ tasks, settings, finisher, media, store, log, registry, events, trace }),
+    admission: new Admission({ directory, store, verify }),
+    sessions,
     events,
   });
   const endSessions = () => {
@@ -249,6 +253,18 @@ function openGate({ node, config, log, owned }: Base, parts: Parts, { servers, a
   owned.defer(endSessions);
   app.server.on('upgrade', (request, socket, head) => gateway.upgrade(request, socket, head));
   return { registry, issuers, gateway, endSessions };
+}
+
+function openSessions({ node, config, log }: Base, parts: Parts, events: CallEvents) {
+  const { directory, store, finisher, media, telemetry, liveness } = parts;
+  const { trace } = telemetry;
+  const settings = config.session;
+  const tasks = new TaskQueue();
+  const registry = new SessionRegistry({ tasks, store, log, renewEveryMs: settings.lease_renew_ms, directory });
+  const maker = new SessionMaker({ tasks, settings, finisher, media, store, log, registry, events, trace });
+  const opening = new Opening({ node, directory, store, media });
+  const adoption = new Adoption({ node, directory, store, media, liveness, maker, finisher, events });
+  return { registry, sessions: new LocalSessions({ opening, adoption, maker, registry }) };
 }
 
 interface Watched {

@@ -9,3 +9,7 @@ export function normalizeOrigin(origin: string): string | undefined {
   if (url === null || url.host === '') return undefined;
   return url.origin === 'null' ? `${url.protocol}//${url.host.toLowerCase()}` : url.origin;
 }
+
+/** Mobile apps and servers send no Origin; a browser always does, and must then be on the endpoint's list. */
+export const originAllowed = (origin: string | undefined, allowed: readonly string[]): boolean =>
+  origin === undefined || allowed.includes('*') || allowed.includes(origin.toLowerCase());

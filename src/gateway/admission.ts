@@ -1,24 +1,18 @@
-import { hash } from 'node:crypto';
 import { callability } from '../directory/callability.ts';
 import type { DirectorySource, Endpoint } from '../directory/directory.ts';
-import { CallgateError, hasCode, unspent } from '../errors.ts';
-import type { MediaPlane, Reservation } from '../media/media.ts';
+import { originAllowed } from '../directory/origin.ts';
+import { unspent } from '../errors.ts';
 import type { StartMessage } from '../protocol/messages.ts';
-import type { SessionGrant } from '../session/client.ts';
-import { randomText } from '../shared/random.ts';
-import type { Burn, ForeignToken, HeldSession, TokenStore } from '../store/store.ts';
+import type { OpenRequest } from '../session/client.ts';
+import type { ForeignToken, TokenStore } from '../store/store.ts';
+import type { RequestContext } from '../telemetry/audit.ts';
 import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
-import { newSessionId } from '../tokens/session-id.ts';
 import { claimedId, type VerifyToken } from '../tokens/verifier.ts';
-import { originAllowed } from './origin.ts';
 
 export interface AdmissionDeps {
   directory: DirectorySource;
-  store: TokenStore;
-  media: MediaPlane;
+  store: Pick<TokenStore, 'now'>;
   verify: VerifyToken;
-  /** The id of this process. */
-  node: string;
 }
 
 /** One `start`, whose token is verified. */
@@ -26,11 +20,10 @@ export interface Presentation {
   start: StartMessage;
   claims: CallTokenClaims;
   origin: string | undefined;
-  /** Whether the client has left. */
-  gone(): boolean;
+  context: RequestContext;
 }
 
-/** Checks one `start`, reserves what the call needs, and burns its token. */
+/** Checks one `start` against what its token and the directory say. What is refused here spends no token. */
 export class Admission {
   readonly #deps: AdmissionDeps;
 
@@ -45,96 +38,33 @@ export class Admission {
   }
 
   /**
-   * Resolves to the grant of the one session that this token buys, or to undefined when `gone` says that the client has
-   * left before the burn. Rejects with the first refusal in the documented order. Nothing before the burn spends the token,
-   * and whatever was reserved is released on every way out but the grant.
+   * What the session's side is to open.
+   * @throws {CallgateError} the first refusal in the documented order
    */
-  async admit({ start, claims, origin, gone }: Presentation): Promise<SessionGrant | undefined> {
+  admit({ start, claims, origin, context }: Presentation): OpenRequest {
     const endpoint = this.#check(start, claims, origin);
-    const ticket = randomText(32, 'base64url');
-    const burn = this.#burnOf(endpoint, { start, claims, ticket });
-    const reservation = await this.#reserve(endpoint, burn);
-    try {
-      if (gone()) return this.#release(reservation, burn);
-      this.#checkCallable(endpoint, claims);
-      const { remainingMs, ...lease } = await this.#burn(burn);
-      const bound = claims.fingerprint === undefined ? {} : { fingerprint: claims.fingerprint };
-      const call = { endpoint, media: start.media ?? {}, ...bound };
-      return { lease, remainingMs, expiresAt: lease.expiresAt, call, reservation, ticket };
-    } catch (error) {
-      this.#release(reservation, burn);
-      throw error;
-    }
-  }
-
-  #burnOf(
-    endpoint: Endpoint,
-    { start, claims, ticket }: { start: StartMessage; claims: CallTokenClaims; ticket: string },
-  ): Burn {
+    const { id: tokenId, endpointId, team, fingerprint } = claims;
     const foreign = foreignTokenOf(claims, endpoint);
     return {
-      id: claims.id,
-      endpointId: endpoint.id,
-      sessionId: newSessionId(claims.id),
-      node: this.#deps.node,
-      tickets: [hash('sha256', ticket, 'base64url')],
-      resume: JSON.stringify({ media: start.media ?? {} }),
+      tokenId,
+      endpointId,
+      team,
+      media: start.media ?? {},
+      fresh: start.fresh === true,
+      ...(fingerprint !== undefined && { fingerprint }),
       ...(foreign && { foreign }),
+      context,
     };
   }
 
   #check(start: StartMessage, claims: CallTokenClaims, origin: string | undefined): Endpoint {
     if (claims.endpointId !== start.endpoint_id) throw unspent('endpoint_mismatch');
-    const endpoint = this.#deps.directory.current.endpoint(claims.endpointId);
-    if (!endpoint) throw unspent('endpoint_unavailable');
-    this.#checkCallable(endpoint, claims);
+    const { current } = this.#deps.directory;
+    const endpoint = current.endpoint(claims.endpointId);
+    if (!endpoint || callability(current, endpoint.id, claims.team) !== 'ok') throw unspent('endpoint_unavailable');
     if (!originAllowed(origin, endpoint.allowedOrigins)) throw unspent('origin_denied');
     if (claims.fingerprint !== undefined && !shows(start, claims.fingerprint)) throw unspent('fingerprint_mismatch');
     return endpoint;
-  }
-
-  /** Looked at again right before the burn: the directory may have changed during the reservation. */
-  #checkCallable(endpoint: Endpoint, { team }: CallTokenClaims): void {
-    if (callability(this.#deps.directory.current, endpoint.id, team) !== 'ok') throw unspent('endpoint_unavailable');
-  }
-
-  /** Reserves a slot on a worker and takes a place at the endpoint: both or none. Whatever is refused here, nothing was burned. */
-  async #reserve(endpoint: Endpoint, burn: Burn): Promise<Reservation> {
-    const { endpointId, sessionId, id, foreign } = burn;
-    const { media, store } = this.#deps;
-    let reservation: Reservation | undefined;
-    try {
-      reservation = await media.reserve(endpoint);
-      const taken = await store.acquirePlace({ endpointId, sessionId, max: endpoint.maxSessions });
-      if (!taken) throw unspent('at_capacity');
-      return reservation;
-    } catch (error) {
-      if (reservation) this.#release(reservation, burn);
-      throw await this.#ofFull(id, foreign, error);
-    }
-  }
-
-  /** When every slot or place is taken, the client still learns why the burn would have refused its token, if it would. */
-  async #ofFull(tokenId: string, foreign: ForeignToken | undefined, error: unknown): Promise<unknown> {
-    if (!hasCode(error, 'at_capacity')) return hasCode(error, 'unavailable') ? unspent('unavailable') : error;
-    return this.#deps.store.peek(tokenId, foreign).then(
-      (refusal) => (refusal ? new CallgateError(refusal) : error),
-      (failure: unknown) => (hasCode(failure, 'unavailable') ? unspent('unavailable') : failure),
-    );
-  }
-
-  async #burn(burn: Burn): Promise<HeldSession & { remainingMs: number }> {
-    const result = await this.#deps.store.burn(burn);
-    if (!result.burned) throw new CallgateError(result.refusal);
-    const { id: tokenId, endpointId, sessionId, node, tickets, resume } = burn;
-    const { remainingMs, startedAt, expiresAt, epoch } = result;
-    return { tokenId, endpointId, sessionId, node, epoch, tickets, resume, startedAt, expiresAt, remainingMs };
-  }
-
-  #release(reservation: Reservation, { endpointId, sessionId }: Burn): undefined {
-    reservation.release();
-    // A place that cannot be given back is freed when its lease lapses.
-    this.#deps.store.releasePlace({ endpointId, sessionId }).catch(() => undefined);
   }
 }
 

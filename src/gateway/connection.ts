@@ -6,11 +6,19 @@ import { CallgateError, isCallCode, unspent } from '../errors.ts';
 import type { PeerAddress } from '../http/address.ts';
 import type { CallErrorCode } from '../protocol/codes.ts';
 import { MAX_FRAME_BYTES, maxAnswerBytes } from '../protocol/limits.ts';
-import type { ClientMessage, ServerMessage, SessionMessage, StartMessage } from '../protocol/messages.ts';
-import type { ClientSession, SessionClient, SessionStarter } from '../session/client.ts';
+import type {
+  ClientMessage,
+  FirstMessage,
+  ResumeMessage,
+  ServerMessage,
+  SessionMessage,
+  StartMessage,
+} from '../protocol/messages.ts';
+import type { ClientSession, SessionClient, Sessions } from '../session/client.ts';
 import { deadline } from '../shared/deadline.ts';
 import type { RequestContext } from '../telemetry/audit.ts';
 import type { About, CallEvents } from '../telemetry/call-events.ts';
+import { tokenOfSession } from '../tokens/session-id.ts';
 import type { Admission } from './admission.ts';
 import { badMessage, parseClientMessage } from './codec.ts';
 import type { AddressLimits } from './limits.ts';
@@ -21,6 +29,8 @@ import type { Strangers } from './strangers.ts';
 export interface Client {
   peer: PeerAddress;
   origin: string | undefined;
+  /** There when its address has as many sockets as it may: counts this one in all the same, because it carries a session. */
+  countIn?: (() => void) | undefined;
   /** What the WebSocket is spoken over. */
   stream: Socket;
   /** What every log line and audit event of this socket names. */
@@ -32,12 +42,18 @@ export interface ConnectionDeps {
   settings: Config['admission'];
   log: Logger;
   admission: Pick<Admission, 'verify' | 'admit'>;
-  sessions: SessionStarter;
+  sessions: Sessions;
   limits: Pick<AddressLimits, 'recordFailure'>;
   /** It is one of them until its token is verified or it is closed, whichever is first. */
   strangers: Pick<Strangers, 'remove'>;
   events: Pick<CallEvents, 'refused'>;
 }
+
+/** A client that closes with one of these goes for good (RFC 6455 section 7.4.1): it hung up, or its page was left. */
+const HANG_UPS = new Set([1000, 1001]);
+
+/** How long a socket beyond those that an address may have is listened to, in milliseconds: it may `resume`. */
+const BEYOND_MS = 1000;
 
 /** What a stranger may leave waiting while its own start is looked at. */
 const MAX_WAITING_MESSAGES = 16;
@@ -71,7 +87,10 @@ export class Connection implements SessionClient {
   readonly #waiting: SessionMessage[] = [];
   #phase: 'waiting' | 'starting' | 'started' | 'closed' = 'waiting';
   #session: ClientSession | undefined;
+  #presents: FirstMessage['type'] = 'start';
   #presented: About = {};
+  /** The client itself closed its socket, for good. */
+  #hungUp = false;
   /** Answered the last ping. */
   #alive = true;
   /** Bytes on the wire that were looked at. */
@@ -84,7 +103,7 @@ export class Connection implements SessionClient {
     this.#deps = deps;
     this.#read = client.stream.bytesRead;
     this.#rate = new MessageRate(deps.settings.messages_per_second);
-    this.#inTime = deadline(deps.settings.start_timeout_ms, () => this.fail(unspent('start_timeout')));
+    this.#inTime = this.#expectFirst();
     ws.on('message', (data, isBinary) => this.receive(data as Buffer, isBinary));
     ws.on('broken', () => this.fail(badMessage('The frame breaks the WebSocket protocol or is too large')));
     // ws by itself would answer every ping of a flood.
@@ -97,11 +116,15 @@ export class Connection implements SessionClient {
     });
     // Errors of a socket are followed by its close.
     ws.on('error', (error) => this.#log.debug({ err: error }, 'socket error'));
-    ws.on('close', () => this.#closed());
+    ws.on('close', (code) => this.#closed(code));
   }
 
-  /** Takes the start that came with the upgrade. */
-  start(message: StartMessage): void {
+  get gone(): boolean {
+    return this.#phase === 'closed';
+  }
+
+  /** Takes what came with the upgrade. */
+  start(message: FirstMessage): void {
     this.#first(message);
   }
 
@@ -178,7 +201,7 @@ export class Connection implements SessionClient {
     this.fail(this.#unlessSpent('rate_limited'));
     this.#ws.pause();
     // A session that is over has not told its end yet.
-    if (this.#isClosed()) this.#client.stream.end();
+    if (this.gone) this.#client.stream.end();
   }
 
   /** A client that does not read is as good as gone, and must not fill our memory. */
@@ -214,23 +237,18 @@ export class Connection implements SessionClient {
   #first(message: ClientMessage): void {
     if (message.type !== 'start' && message.type !== 'resume')
       throw badMessage('The first message is a start or a resume');
+    if (this.#client.countIn && message.type === 'start') throw unspent('rate_limited');
     this.#inTime();
     this.#phase = 'starting';
-    if (message.type === 'start') void this.#start(message);
-    else void this.#refuse(new CallgateError('session_gone'));
+    this.#presents = message.type;
+    void this.#present(message);
   }
 
-  async #start(message: StartMessage): Promise<void> {
+  async #present(message: FirstMessage): Promise<void> {
     try {
-      const { admission, sessions, strangers } = this.#deps;
-      const { origin, context } = this.#client;
-      const claims = await admission.verify(message.token);
-      this.#presented = { team: claims.team, endpoint_id: claims.endpointId, token_id: claims.id };
-      strangers.remove(this);
-      const grant = await admission.admit({ start: message, claims, origin, gone: () => this.#isClosed() });
-      if (!grant) return;
-      this.#session = sessions.start(grant, this, context);
-      if (this.#isClosed()) return this.#session.lost(this);
+      this.#session = await (message.type === 'start' ? this.#open(message) : this.#resume(message));
+      if (!this.#session) return;
+      if (this.#phase === 'closed') return this.#leaveSession();
       this.#phase = 'started';
       for (const waiting of this.#waiting.splice(0)) this.#session.receive(waiting);
     } catch (error) {
@@ -238,11 +256,36 @@ export class Connection implements SessionClient {
     }
   }
 
+  async #open(start: StartMessage): Promise<ClientSession | undefined> {
+    const { admission, sessions, strangers } = this.#deps;
+    const { origin, context } = this.#client;
+    const claims = await admission.verify(start.token);
+    this.#presented = { team: claims.team, endpoint_id: claims.endpointId, token_id: claims.id };
+    strangers.remove(this);
+    return sessions.open(admission.admit({ start, claims, origin, context }), this);
+  }
+
+  async #resume({ session_id: sessionId, ticket, fresh = false }: ResumeMessage): Promise<ClientSession> {
+    const { sessions, strangers } = this.#deps;
+    const { origin, context, countIn } = this.#client;
+    if (tokenOfSession(sessionId) !== undefined) this.#presented = { session_id: sessionId };
+    const session = await sessions.resume({ sessionId, ticket, fresh, origin, context }, this);
+    strangers.remove(this);
+    countIn?.();
+    return session;
+  }
+
+  #expectFirst(): () => void {
+    const { start_timeout_ms } = this.#deps.settings;
+    if (!this.#client.countIn) return deadline(start_timeout_ms, () => this.fail(unspent('start_timeout')));
+    return deadline(Math.min(BEYOND_MS, start_timeout_ms), () => this.fail(unspent('rate_limited')));
+  }
+
   async #refuse(error: CallgateError): Promise<void> {
     const allowed = !PRESENTER_FAULTS.has(error.code) || (await this.#deps.limits.recordFailure(this.#client.peer));
     const refusal = allowed ? error : new CallgateError('rate_limited', { retryable: error.retryable });
     // Whoever leaves before the answer was refused all the same.
-    if (this.#isClosed()) this.#tellRefused(refusal);
+    if (this.gone) this.#tellRefused(refusal);
     else this.fail(refusal);
   }
 
@@ -250,10 +293,13 @@ export class Connection implements SessionClient {
   #tellRefused({ code }: CallgateError): void {
     if (this.#told) return;
     this.#told = true;
-    this.#deps.events.refused(code as CallErrorCode, { ...this.#client.context, ...this.#presented });
+    const about = { ...this.#client.context, ...this.#presented };
+    this.#deps.events.refused(code as CallErrorCode, about, this.#presents);
   }
 
-  #closed(): void {
+  #closed(code: number): void {
+    // Whatever we closed ourselves was left before.
+    this.#hungUp = !this.gone && HANG_UPS.has(code);
     this.#leave();
     this.#deps.strangers.remove(this);
   }
@@ -263,7 +309,12 @@ export class Connection implements SessionClient {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
     this.#inTime();
-    this.#session?.lost(this);
+    this.#leaveSession();
+  }
+
+  #leaveSession(): void {
+    if (this.#hungUp) this.#session?.receive({ type: 'hangup' });
+    this.#session?.lost();
   }
 
   /** Nothing is heard or told here any more; a session that is over still has its own last words to say. */
@@ -271,12 +322,9 @@ export class Connection implements SessionClient {
     return this.#phase === 'closed' || this.#session?.over === true;
   }
 
-  #isClosed(): boolean {
-    return this.#phase === 'closed';
-  }
-
+  /** A ticket is not spent by what comes of its presentation. */
   #unlessSpent(code: CallErrorCode): CallgateError {
-    return this.#phase === 'waiting' ? unspent(code) : new CallgateError(code);
+    return this.#phase === 'waiting' || this.#presents === 'resume' ? unspent(code) : new CallgateError(code);
   }
 
   #known(cause: unknown): CallgateError {

@@ -106,9 +106,10 @@ export class Gateway {
   #accept(ws: GateSocket, request: IncomingMessage): void {
     ws.watch(request.socket, this.#deps.log);
     const peer = peerAddress(request, this.#deps.config.http.trusted_proxies);
-    const counted = this.#deps.connections.admitSocket(request.socket, peer);
+    const admitted = this.#deps.connections.admitSocket(request.socket, peer);
+    const countIn = admitted === 'beyond' ? () => this.#deps.connections.countIn(request.socket) : undefined;
     const context = { request_id: newRequestId(), peer: peer.address };
-    const client = { peer, origin: request.headers.origin, stream: request.socket, context };
+    const client = { peer, origin: request.headers.origin, countIn, stream: request.socket, context };
     const connection = new Connection(ws, client, this.#connectionDeps);
     this.#connections.add(connection);
     ws.once('close', () => {
@@ -116,10 +117,10 @@ export class Gateway {
     });
     try {
       // What is wrong with the start itself comes first in the documented order.
-      const start = readEarlyStart(request.headers['sec-websocket-protocol']);
-      if (!counted) throw unspent('rate_limited');
-      this.#strangers.add(connection, { presents: start !== undefined });
-      if (start) connection.start(start);
+      const first = readEarlyStart(request.headers['sec-websocket-protocol']);
+      if (admitted === 'refused') throw unspent('rate_limited');
+      this.#strangers.add(connection, { presents: first !== undefined });
+      if (first) connection.start(first);
     } catch (error) {
       connection.fail(error);
     }

@@ -46,10 +46,19 @@ export class Connections {
     else if (holder.open.size + holder.refused > this.#limits.perAddress + MAX_BEYOND) socket.destroy();
   }
 
-  /** Whether a WebSocket of this address is within the cap. */
-  admitSocket(socket: Socket, peer: PeerAddress): boolean {
+  /** Whether a WebSocket of this address is within the cap, or one of a few beyond it that may carry a session all the same. */
+  admitSocket(socket: Socket, peer: PeerAddress): 'within' | 'beyond' | 'refused' {
     if (this.#limits.behindProxies) this.#count(socket, peer);
-    return this.admit(socket);
+    if (this.admit(socket)) return 'within';
+    return (this.#holderOf.get(socket)?.refused ?? 0) <= MAX_BEYOND ? 'beyond' : 'refused';
+  }
+
+  /** Counts a connection beyond the cap in: it stays, and the next one has to wait for it. */
+  countIn(socket: Socket): void {
+    const holder = this.#holderOf.get(socket);
+    if (holder === undefined || holder.open.has(socket) || socket.destroyed) return;
+    holder.refused--;
+    holder.open.add(socket);
   }
 
   /** Whether a connection is within the cap; one that is not no longer counts, and is to be closed. */

@@ -8,9 +8,6 @@ import type { Target, TargetCall } from './targets/target.ts';
 
 export const KINDS: readonly MediaKind[] = ['audio', 'video'];
 
-/** What `setTimeout` can wait at most; about 24.8 days. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 type EndReason = Parameters<CallListener['ended']>[0];
 
 export interface CallParts {
@@ -36,7 +33,6 @@ export class Call implements MediaCall {
   readonly #release: () => void;
   readonly #wanted: Record<MediaKind, MediaDirection>;
   readonly #producers = new Map<string, { producer: Producer; parameters: string }>();
-  #expiry: NodeJS.Timeout | undefined;
   #started = false;
   #closed = false;
   /** An offer is due. */
@@ -65,7 +61,6 @@ export class Call implements MediaCall {
     const renegotiate = () => this.#renegotiate();
     this.#target = makeTarget({ transport, negotiation, renegotiate }, this.#wanted);
     this.#setOwnSections();
-    this.#expireIn(spec.remainingMs);
   }
 
   start(): void {
@@ -75,9 +70,9 @@ export class Call implements MediaCall {
     this.#offerWhenDue();
   }
 
-  async accept(offerId: string, sdp: string): Promise<boolean> {
+  async accept(offerId: string, sdp: string): Promise<string | undefined> {
     const answer = this.#closed ? undefined : this.#negotiation.answer(offerId, sdp);
-    if (answer === undefined) return false;
+    if (answer === undefined) return undefined;
     this.#busy = true;
     try {
       await this.#beforeClose(this.#apply(answer));
@@ -88,7 +83,7 @@ export class Call implements MediaCall {
       this.#busy = false;
     }
     this.#offerSoon();
-    return true;
+    return answer.fingerprint;
   }
 
   change(media: WantedMedia): void {
@@ -107,7 +102,6 @@ export class Call implements MediaCall {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#expiry);
     this.#target.close();
     if (this.#underWay === 0) this.#transport.close();
     this.#producers.clear();
@@ -134,12 +128,18 @@ export class Call implements MediaCall {
     this.#listener.ended(reason);
   }
 
+  #lose(): void {
+    if (this.#closed) return;
+    this.close();
+    this.#listener.lost();
+  }
+
   #listen(): void {
     this.#transport.on('icestatechange', (state) => this.#iceChanged(state));
     this.#transport.on('dtlsstatechange', (state) => this.#dtlsChanged(state));
     // After our own close this finds the call closed. A turn later, because a stop whose signal went to the process group
     // may hear of its worker first, and has a reason of its own.
-    this.#transport.observer.once('close', () => setImmediate(() => this.#end('worker_lost')));
+    this.#transport.observer.once('close', () => setImmediate(() => this.#lose()));
   }
 
   /** The states come from the events alone: mediasoup's own goes back to `connecting` after `failed` and `closed`. */
@@ -176,10 +176,6 @@ export class Call implements MediaCall {
     this.#listener.connected();
   }
 
-  #expireIn(ms: number): void {
-    this.#expiry = setTimeout(() => this.#end('expired'), Math.min(Math.max(ms, 0), LONGEST_TIMER_MS));
-  }
-
   #limit(kind: MediaKind, wanted: MediaDirection = 'sendrecv'): MediaDirection {
     return this.#allowed[kind] ? wanted : 'none';
   }
@@ -214,7 +210,7 @@ export class Call implements MediaCall {
         this.#busy = false;
         if (!this.#closed) this.#listener.offer(offer);
       },
-      () => this.#end('worker_lost'),
+      () => this.#lose(),
     );
   }
 

@@ -15,9 +15,9 @@ export interface CallSpec {
   endpoint: { id: string; target: { kind: 'echo' | 'room' }; media: EndpointMedia };
   /** What the client wants, in its own view. */
   media: WantedMedia;
-  /** The media side ends the call by itself after this time, in milliseconds. */
-  remainingMs: number;
-  /** `sha-256 AA:BB:…` that the answer must show, when the token is bound to a certificate. */
+  /** Public id of the client: the others in a room see it, and it is the same in every call of the session. */
+  participant: string;
+  /** `sha-256 AA:BB:…` that the answer must show, when the client's certificate is known. */
   fingerprint?: string;
   /** The id of the next offer; none is given twice in a session, whatever becomes of this call. */
   newOfferId(): string;
@@ -40,18 +40,21 @@ export interface CallListener {
   connected(): void;
   /** False when ICE is disconnected, true when it has healed. */
   reachable(reachable: boolean): void;
-  /** The call is over and holds nothing any more. */
-  ended(reason: Extract<EndReason, 'completed' | 'expired' | 'negotiation_failed' | 'worker_lost'>): void;
+  /** The worker is gone, and the call with it; it holds nothing any more. */
+  lost(): void;
+  /** The call is over and holds nothing any more: the client closed DTLS, or it failed. */
+  ended(reason: Extract<EndReason, 'completed' | 'negotiation_failed'>): void;
 }
 
 export interface MediaCall {
   /** Makes the first offer. To be called once. */
   start(): void;
   /**
-   * Applies the answer to the outstanding offer. False, with nothing looked at, when `offerId` is not the outstanding one.
-   * Rejects with `CallgateError('negotiation_failed')`; the session then ends the call.
+   * Applies the answer to the outstanding offer, and tells the certificate that it showed, as `sha-256 AA:BB:…`. Undefined, with
+   * nothing looked at, when `offerId` is not the outstanding one. Rejects with `CallgateError('negotiation_failed')`; the session
+   * then ends the call.
    */
-  accept(offerId: string, sdp: string): Promise<boolean>;
+  accept(offerId: string, sdp: string): Promise<string | undefined>;
   /** Asks for an offer with these kinds and directions; merges with whatever waits for the next one. */
   change(media: WantedMedia): void;
   /** Asks for an offer with new ICE credentials; does nothing while such an offer is unanswered. */

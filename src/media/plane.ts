@@ -3,7 +3,6 @@ import { CallgateError } from '../errors.ts';
 import { makeProfile, type Profile } from '../sdp/codecs.ts';
 import { Negotiation } from '../sdp/negotiation.ts';
 import { serverLines } from '../sdp/offer.ts';
-import { randomText } from '../shared/random.ts';
 import { type Announced, announce } from './addresses.ts';
 import { Call, type CallParts } from './call.ts';
 import type { CallListener, CallSpec, MediaCall, MediaPlane, Reservation } from './media.ts';
@@ -93,7 +92,7 @@ export class LocalMedia implements MediaPlane {
   #openOn(transport: WebRtcTransport, spec: CallSpec, resources: CallResources, listener: CallListener): Call {
     const profile = this.#profile(resources.router, spec.endpoint);
     const negotiation = new Negotiation(profile, spec.newOfferId, spec.fingerprint);
-    const makeTarget = this.#targetOf(resources, profile);
+    const makeTarget = this.#targetOf(resources, profile, spec.participant);
     const server = this.#serverLines(resources, transport);
     const release = () => {
       this.#calls.delete(call);
@@ -112,9 +111,7 @@ export class LocalMedia implements MediaPlane {
     return resources;
   }
 
-  #targetOf({ router, room }: CallResources, profile: Profile): CallParts['makeTarget'] {
-    // Others see it, and it says nothing about the session.
-    const participant = `p_${randomText(9, 'base64url')}`;
+  #targetOf({ router, room }: CallResources, profile: Profile, participant: string): CallParts['makeTarget'] {
     return (call, wanted) =>
       room === undefined
         ? new EchoTarget(call, participant)

@@ -23,6 +23,8 @@ export interface WrittenOffer {
 }
 
 export interface NegotiatedAnswer {
+  /** The certificate that it showed, as `sha-256 AA:BB:…`. */
+  fingerprint: string;
   /** Present on the first answer: what `transport.connect()` needs. */
   dtls?: DtlsParameters;
   sections: (AnsweredSection & { own: boolean })[];
@@ -146,12 +148,13 @@ export class Negotiation {
       section.answered = answered;
       return { ...answered, own: section.own };
     });
-    return dtls ? { dtls, sections } : { sections };
+    const fingerprint = `sha-256 ${answer.fingerprint}`;
+    return dtls ? { fingerprint, dtls, sections } : { fingerprint, sections };
   }
 
   #checkCertificate({ fingerprint }: Answer): void {
     if (this.#fingerprint !== undefined && this.#fingerprint !== fingerprint) {
-      throw negotiationFailed('the call token is bound to another certificate');
+      throw negotiationFailed('the session is bound to another certificate');
     }
     if (this.#peer !== undefined && this.#peer !== fingerprint) {
       throw negotiationFailed('a later answer has another fingerprint');

@@ -1,31 +1,43 @@
-import type { Endpoint } from '../directory/directory.ts';
-import type { CallSpec, Reservation } from '../media/media.ts';
-import type { ServerMessage, SessionMessage } from '../protocol/messages.ts';
-import type { HeldSession } from '../store/store.ts';
+import type { ServerMessage, SessionMessage, WantedMedia } from '../protocol/messages.ts';
+import type { ForeignToken } from '../store/store.ts';
 import type { RequestContext } from '../telemetry/audit.ts';
 
-/** Whom a session talks to, wherever its socket is; both are no-ops once it is gone. */
+/** Whom a session talks to, wherever its socket is; what is said once it is gone goes nowhere. */
 export interface SessionClient {
+  /** Whether it has left. */
+  readonly gone: boolean;
   send(message: ServerMessage): void;
   close(code: number): void;
 }
 
-/** What the burn gave, and what was held for it. */
-export interface SessionGrant {
-  lease: HeldSession;
-  /** Milliseconds until the session expires, counted from now. */
-  remainingMs: number;
-  /** Epoch milliseconds of the same moment by the store's clock, for people to read. */
-  expiresAt: number;
-  call: Pick<CallSpec, 'media' | 'fingerprint'> & { endpoint: Endpoint };
-  reservation: Reservation;
-  /** 256 bits, base64url. */
-  ticket: string;
+/** A `start` whose token is verified and may be presented. */
+export interface OpenRequest {
+  tokenId: string;
+  endpointId: string;
+  team: string;
+  media: WantedMedia;
+  /** Whether the client can follow an offer on a new connection. */
+  fresh: boolean;
+  /** Certificate that the token is bound to, as `sha-256 AA:BB:…`. */
+  fingerprint?: string;
+  /** For the token of another issuer, which has no record yet. */
+  foreign?: ForeignToken;
+  context: RequestContext;
 }
 
-/** A session as its client's side sees it. */
+/** A `resume` as it came. */
+export interface ResumeRequest {
+  sessionId: string;
+  ticket: string;
+  /** Whether the client can follow an offer on a new connection. */
+  fresh: boolean;
+  origin: string | undefined;
+  context: RequestContext;
+}
+
+/** What one client has of its session, until another one takes its place. */
 export interface ClientSession {
-  /** Whether it has begun to end; what the client says from then on means nothing. */
+  /** Whether the session has begun to end, or talks to another client; what this one says from then on means nothing. */
   readonly over: boolean;
   /** Sections of the newest offer, which bound the size of an answer. */
   readonly offeredSections: number;
@@ -33,11 +45,21 @@ export interface ClientSession {
   receive(message: SessionMessage): void;
   /** Ends the session over an answer that cannot be used. */
   refuse(message: string): void;
-  /** A client is gone; only that of the present one means anything. */
-  lost(client: SessionClient): void;
+  /** The client is gone. */
+  lost(): void;
 }
 
-/** Makes the session of a grant and begins it. */
-export interface SessionStarter {
-  start(grant: SessionGrant, client: SessionClient, context: RequestContext): ClientSession;
+/** The one way to sessions, wherever they live: requests are plain data, and a client stands for its socket. */
+export interface Sessions {
+  /**
+   * Reserves what the call needs, burns its token and begins its session. Resolves to undefined when the client has left before
+   * the burn. Nothing before the burn spends the token, and whatever was reserved is released on every way out.
+   * @throws {CallgateError} the first refusal in the documented order
+   */
+  open(request: OpenRequest, client: SessionClient): Promise<ClientSession | undefined>;
+  /**
+   * Gives a client its session back: attaches it where the session lives, or adopts the session.
+   * @throws {CallgateError} `session_gone`, `origin_denied`; `unavailable`, `at_capacity` when it may be tried again
+   */
+  resume(request: ResumeRequest, client: SessionClient): Promise<ClientSession>;
 }

@@ -42,6 +42,11 @@ export class Finisher {
     return this.#pending.size;
   }
 
+  /** Whether the end of this session is not stored yet. */
+  isPending(sessionId: string): boolean {
+    return this.#pending.has(sessionId);
+  }
+
   /** Resolves once the end is stored (or the finisher is closed); never rejects. Repeating it for a session is safe. */
   async finish(end: End): Promise<void> {
     if (this.#closed) return;

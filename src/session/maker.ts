@@ -5,10 +5,11 @@ import type { RequestContext } from '../telemetry/audit.ts';
 import type { About, CallEvents } from '../telemetry/call-events.ts';
 import { SessionTrace } from '../telemetry/trace.ts';
 import type { TraceFile } from '../telemetry/trace-file.ts';
-import type { SessionClient, SessionGrant, SessionStarter } from './client.ts';
-import type { Deadlines } from './machine.ts';
+import type { Attachment } from './attachment.ts';
+import type { SessionClient } from './client.ts';
 import type { SessionRegistry } from './registry.ts';
-import { Session, type SessionDeps, type SessionObserver } from './session.ts';
+import { Session, type SessionDeps, type SessionGrant, type SessionObserver } from './session.ts';
+import type { Deadlines } from './state.ts';
 
 export interface MakerDeps extends Pick<SessionDeps, 'media' | 'store' | 'finisher' | 'tasks' | 'log'> {
   settings: Config['session'];
@@ -17,8 +18,11 @@ export interface MakerDeps extends Pick<SessionDeps, 'media' | 'store' | 'finish
   trace: TraceFile | undefined;
 }
 
+/** How long a session whose worker is gone looks for another one. */
+const REHOME_MS = 10_000;
+
 /** Makes and begins the session of every grant; the registry, the metrics and the audit hear of its beginning and its end. */
-export class SessionMaker implements SessionStarter {
+export class SessionMaker {
   readonly #deps: MakerDeps;
   readonly #deadlines: Deadlines;
 
@@ -28,29 +32,30 @@ export class SessionMaker implements SessionStarter {
       answer: deps.settings.answer_timeout_ms,
       connect: deps.settings.connect_timeout_ms,
       grace: deps.settings.grace_ms,
+      rehome: REHOME_MS,
       reoffer: deps.settings.reoffer_timeout_ms,
       unreachable: deps.settings.unreachable_timeout_ms,
       settle: deps.settings.finish_wait_ms,
     };
   }
 
-  start(grant: SessionGrant, client: SessionClient, context: RequestContext): Session {
-    const { media, store, finisher, tasks, log, registry, events } = this.#deps;
-    const { tokenId: token_id, endpointId: endpoint_id, sessionId: session_id } = grant.lease;
-    const about = { team: grant.call.endpoint.team, endpoint_id, token_id, session_id, ...context };
+  /** Before it begins, the session may be over: it is one that the registry ends at once. */
+  start(grant: SessionGrant, client: SessionClient, context: RequestContext): Attachment {
+    const { media, store, finisher, tasks, log, registry } = this.#deps;
+    const observer = new Told(this.#deps, grant, context);
     const deps = { media, store, finisher, tasks, log, deadlines: this.#deadlines, trace: this.#trace(grant) };
-    const session = new Session(grant, { ...deps, observer: new Told(this.#deps, about) });
-    events.burned(about);
-    session.attach(client);
+    const session = new Session(grant, { ...deps, observer });
+    observer.begun(grant);
+    const attachment = session.attach(client);
     registry.add(session);
     session.begin();
-    return session;
+    return attachment;
   }
 
   /** By the store's clock, as everything that is kept of a burn. */
-  #trace({ lease: { endpointId }, expiresAt, remainingMs }: SessionGrant): SessionTrace | undefined {
+  #trace({ lease: { endpointId }, startedAt }: SessionGrant): SessionTrace | undefined {
     const { trace } = this.#deps;
-    return trace && new SessionTrace(trace, { endpointId, burnedAt: expiresAt - remainingMs });
+    return trace && new SessionTrace(trace, { endpointId, burnedAt: startedAt });
   }
 }
 
@@ -61,25 +66,56 @@ const NOT_CONNECTED =
 class Told implements SessionObserver {
   readonly #registry: SessionRegistry;
   readonly #events: CallEvents;
-  readonly #log: Pick<Logger, 'warn'>;
-  readonly #about: About;
+  readonly #log: Pick<Logger, 'info' | 'warn'>;
+  #about: About;
 
-  constructor({ registry, events, log }: MakerDeps, about: About) {
+  constructor(
+    { registry, events, log }: MakerDeps,
+    { lease, endpoint: { team } }: SessionGrant,
+    context: RequestContext,
+  ) {
+    const { tokenId: token_id, endpointId: endpoint_id, sessionId: session_id, node, epoch } = lease;
     this.#registry = registry;
     this.#events = events;
     this.#log = log;
-    this.#about = about;
+    this.#about = { team, endpoint_id, token_id, session_id, node, epoch, ...context };
   }
 
-  live(_: Session, sinceStartMs: number): void {
+  begun({ adopted }: SessionGrant): void {
+    if (adopted) this.#events.adopted(this.#about);
+    else this.#events.burned(this.#about);
+  }
+
+  live(sinceStartMs: number): void {
     this.#events.live(sinceStartMs);
+  }
+
+  resumed(context: RequestContext): void {
+    this.#about = { ...this.#about, ...context };
+    this.#events.resumed(this.#about);
+  }
+
+  rehomed(): void {
+    this.#events.rehomed(this.#about);
   }
 
   ended(session: Session, reason: EndReason): void {
     this.#registry.remove(session);
+    if (reason === 'connect_timeout') this.#log.warn(this.#names, NOT_CONNECTED);
+  }
+
+  stored(reason: EndReason): void {
     this.#events.ended(reason, this.#about);
-    if (reason !== 'connect_timeout') return;
-    const { session_id, endpoint_id } = this.#about;
-    this.#log.warn({ session_id, endpoint_id }, NOT_CONNECTED);
+  }
+
+  left(session: Session): void {
+    this.#registry.remove(session);
+    this.#events.left();
+    this.#log.warn(this.#names, 'another node holds the session by now; it is left to it');
+  }
+
+  get #names() {
+    const { session_id, endpoint_id, node } = this.#about;
+    return { session_id, endpoint_id, node };
   }
 }

@@ -41,11 +41,14 @@ export class SessionRegistry {
     this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
     this.#unlisten = store.onSessions({
       revoked: (id) => this.#endRevoked(id),
-      // Nothing adopts a session yet.
-      moved: () => undefined,
+      moved: (id) => this.#sessions.get(id)?.leave(),
       missed: () => void this.#renew(),
       forgotten: (tokenId, team) => this.#endForgotten(tokenId, team),
     });
+  }
+
+  get(sessionId: string): Session | undefined {
+    return this.#sessions.get(sessionId);
   }
 
   get size(): number {
@@ -112,7 +115,7 @@ export class SessionRegistry {
   async #renew(): Promise<void> {
     const sessions = [...this.#sessions.values()].filter((session) => !session.over);
     if (sessions.length === 0) return;
-    await this.#store.renew(sessions.map(({ lease }) => lease)).then(
+    await this.#store.renew(sessions.map(({ held }) => held)).then(
       () => this.#unrenewed.ended(),
       (err: unknown) =>
         this.#unrenewed.began({ err, sessions: sessions.length }, 'leases could not be renewed; trying again'),

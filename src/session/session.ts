@@ -1,27 +1,60 @@
 import type { Logger } from 'pino';
 import type { Endpoint } from '../directory/directory.ts';
-import { CallgateError } from '../errors.ts';
-import type { CallListener, CallSpec, MediaCall, MediaPlane, Offer } from '../media/media.ts';
+import { originAllowed } from '../directory/origin.ts';
+import { CallgateError, unspent } from '../errors.ts';
+import type { CallListener, CallSpec, MediaPlane, Reservation } from '../media/media.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import type { SessionInfo, SessionMessage } from '../protocol/messages.ts';
-import { deadline } from '../shared/deadline.ts';
-import type { HeldSession, TokenStore } from '../store/store.ts';
+import type { HeldSession, Lease, TokenStore } from '../store/store.ts';
+import type { RequestContext } from '../telemetry/audit.ts';
 import type { SessionTrace } from '../telemetry/trace.ts';
-import type { ClientSession, SessionClient, SessionGrant } from './client.ts';
+import { Attachment } from './attachment.ts';
+import type { ResumeRequest, SessionClient } from './client.ts';
 import type { Finisher } from './finisher.ts';
-import { type Deadlines, type Effect, type Event, initial, type State, step, type TimerName } from './machine.ts';
+import { HeldCall } from './held-call.ts';
+import { initial, step } from './machine.ts';
+import { type Resume, writeResume } from './resume.ts';
+import { Saving } from './saving.ts';
+import type { Deadlines, Effect, Event, Outstanding, State, TimerName } from './state.ts';
 import type { TaskQueue } from './task-queue.ts';
+import { newSecret, present, readTicket, type Tickets, ticketText } from './tickets.ts';
+import { Timers } from './timers.ts';
+
+/** What a session begins with: what the burn or the adoption gave, and what was held for it. */
+export interface SessionGrant {
+  lease: Lease;
+  endpoint: Endpoint;
+  /** Milliseconds until the session expires, counted from now. */
+  remainingMs: number;
+  /** Epoch milliseconds by the store's clock. */
+  startedAt: number;
+  expiresAt: number;
+  resume: Resume;
+  reservation: Reservation;
+  tickets: Tickets;
+  /** Whether another node held it before. */
+  adopted: boolean;
+}
 
 /** Hears what becomes of a session. */
 export interface SessionObserver {
-  live(session: Session, sinceStartMs: number): void;
-  /** Told once, when nothing of the session is left. */
+  /** Media is connected, for the first time. */
+  live(sinceStartMs: number): void;
+  /** A client has come back. */
+  resumed(context: RequestContext): void;
+  /** Its call is on another worker than before. */
+  rehomed(): void;
+  /** Nothing of the session is left but what is to be stored of its end. */
   ended(session: Session, reason: EndReason): void;
+  /** Its end is stored. */
+  stored(reason: EndReason): void;
+  /** Another node holds it, and nothing of it is left here. */
+  left(session: Session): void;
 }
 
 export interface SessionDeps {
   media: MediaPlane;
-  store: Pick<TokenStore, 'releasePlace'>;
+  store: Pick<TokenStore, 'releasePlace' | 'save'>;
   /** Stores the end, however often that takes. */
   finisher: Pick<Finisher, 'finish'>;
   deadlines: Deadlines;
@@ -34,41 +67,53 @@ export interface SessionDeps {
 }
 
 /** One call, from the burn to its end: runs the state machine and owns everything that the session holds. */
-export class Session implements ClientSession {
-  readonly lease: HeldSession;
+export class Session {
+  readonly lease: Lease;
+  readonly endpoint: Endpoint;
   readonly #grant: SessionGrant;
   readonly #deps: SessionDeps;
-  readonly #startedAt = performance.now();
-  /** How each timer that runs is stopped. */
-  readonly #timers = new Map<TimerName, () => void>();
+  readonly #grantedAt = performance.now();
+  readonly #timers: Timers<TimerName>;
+  readonly #call: HeldCall;
+  readonly #saving: Saving;
   readonly #queue: Event[] = [];
   #state: State;
   #running = false;
-  #client: SessionClient | undefined;
+  #attachment: Attachment | undefined;
+  #tickets: Tickets;
+  /** The certificate of the client: of the token, or of its first answer. */
+  #fingerprint: string | undefined;
   #offers = 0;
-  #call: MediaCall | undefined;
-  /** The media side has taken over the reservation. */
-  #opening = false;
   #sections = 0;
+  #wasLive = false;
   /** Why it ends when it is its turn. */
   #due: EndReason | undefined;
 
   constructor(grant: SessionGrant, deps: SessionDeps) {
-    this.lease = grant.lease;
+    const { lease, endpoint, resume, reservation, tickets, adopted } = grant;
+    this.lease = lease;
+    this.endpoint = endpoint;
     this.#grant = grant;
     this.#deps = deps;
-    this.#state = initial(deps.deadlines);
+    this.#tickets = tickets;
+    this.#fingerprint = resume.fingerprint;
+    this.#state = initial(deps.deadlines, { media: resume.media, fresh: resume.fresh, adopted });
+    this.#call = new HeldCall(deps.media, reservation);
+    this.#saving = new Saving(() => deps.store.save(this.held));
+    this.#timers = new Timers((timer) => this.dispatch({ type: 'timeout', timer, remainingMs: this.#remainingMs() }));
   }
 
   get id(): string {
     return this.lease.sessionId;
   }
 
-  get endpoint(): Endpoint {
-    return this.#grant.call.endpoint;
+  /** What the store keeps of it. */
+  get held(): HeldSession {
+    const { startedAt, expiresAt } = this.#grant;
+    return { ...this.lease, tickets: this.#tickets.hashes, resume: writeResume(this.#resume), startedAt, expiresAt };
   }
 
-  /** Whether it has begun to end; what the client says from then on means nothing. */
+  /** Whether it has begun to end. */
   get over(): boolean {
     return this.#state.phase === 'ending' || this.#state.phase === 'ended';
   }
@@ -78,13 +123,41 @@ export class Session implements ClientSession {
     return this.#sections;
   }
 
+  /** The client that it talks to, if there is one. */
+  get attachment(): Attachment | undefined {
+    return this.#attachment;
+  }
+
   /** From now on this is whom it talks to. */
-  attach(client: SessionClient): void {
-    this.#client = client;
+  attach(client: SessionClient): Attachment {
+    this.#attachment = new Attachment(this, client);
+    return this.#attachment;
   }
 
   begin(): void {
     this.dispatch({ type: 'begin', remainingMs: this.#remainingMs() });
+  }
+
+  /**
+   * Takes a client that comes back with a ticket; whoever was there before is displaced at once, known to be gone or not. It
+   * hears `resumed` once its next ticket is stored, or soon after.
+   */
+  async resume({ ticket, fresh, origin, context }: ResumeRequest, client: SessionClient): Promise<Attachment> {
+    this.#take(ticket, origin);
+    this.#displace();
+    const attachment = this.attach(client);
+    await this.#saving.settled();
+    if (attachment !== this.#attachment) return attachment;
+    if (this.over) throw this.#state.reason ? new CallgateError('session_gone') : unspent('unavailable');
+    this.#deps.observer.resumed(context);
+    this.dispatch({ type: 'client_back', fresh });
+    return attachment;
+  }
+
+  /** Its client is gone. */
+  detach(): void {
+    this.#attachment = undefined;
+    this.dispatch({ type: 'client_lost' });
   }
 
   /** Takes a message of the client. */
@@ -103,11 +176,6 @@ export class Session implements ClientSession {
     }
   }
 
-  /** A client is gone; only that of the present one means anything. */
-  lost(client: SessionClient): void {
-    if (client === this.#client) this.dispatch({ type: 'client_lost' });
-  }
-
   /** Ends the session over an answer that cannot be used. */
   refuse(message: string): void {
     this.dispatch({ type: 'refused', error: new CallgateError('negotiation_failed', { message }) });
@@ -123,6 +191,11 @@ export class Session implements ClientSession {
     if (this.over || this.#due !== undefined) return;
     this.#due = reason;
     this.#deps.tasks.run(() => this.end(reason));
+  }
+
+  /** Another node holds it: lets go of all that it has here, and stores no end. */
+  leave(): void {
+    this.dispatch({ type: 'moved' });
   }
 
   /** Events that arrive while effects run wait their turn, so that effects are carried out in order. */
@@ -148,90 +221,128 @@ export class Session implements ClientSession {
   }
 
   #run(effect: Effect): void {
+    const client = this.#attachment?.client;
     switch (effect.type) {
       case 'open_call':
-        return this.#openCall();
+        return this.#openCall(effect.connection);
       case 'close_call':
-        return this.#closeCall();
+        return this.#call.close();
       case 'accept':
         return this.#accept(effect.offerId, effect.sdp);
       case 'change':
-        return this.#call?.change(effect.media);
+        return this.#call.change(effect.media);
       case 'restart':
-        return this.#call?.restart();
+        return this.#call.restart();
       case 'send_offer':
-        return this.#sendOffer(effect.offer);
+        return this.#sendOffer(effect.outstanding);
+      case 'send_resumed':
+        return client?.send({ type: 'resumed', session: this.#info() });
       case 'send':
-        if (effect.message.type === 'live') this.#toldLive();
-        return this.#client?.send(effect.message);
+        return client?.send(effect.message);
       case 'start_timer':
-        return this.#startTimer(effect.timer, effect.ms);
+        return this.#timers.start(effect.timer, effect.ms);
       case 'stop_timer':
-        return this.#stopTimer(effect.timer);
+        return this.#timers.stop(effect.timer);
+      case 'connected':
+        return this.#connected();
+      case 'rehomed':
+        return this.#deps.observer.rehomed();
       case 'settle':
-        this.#deps.trace?.ended(effect.reason, performance.now() - this.#startedAt);
+        this.#deps.trace?.ended(effect.reason, this.#ageMs());
         return this.#deps.tasks.run(() => this.#settle(effect.reason));
       case 'close_client':
-        return this.#client?.close(effect.code);
+        return client?.close(effect.code);
       case 'done':
         return this.#deps.observer.ended(this, effect.reason);
+      case 'left':
+        return this.#deps.observer.left(this);
       default:
         return effect satisfies never;
     }
   }
 
-  #openCall(): void {
-    this.#opening = true;
-    const { call, reservation } = this.#grant;
-    const newOfferId = () => String(++this.#offers);
-    const spec: CallSpec = { ...call, sessionId: this.id, remainingMs: this.#remainingMs(), newOfferId };
-    this.#deps.media.open(spec, reservation.id, this.#listener()).then(
-      (call) => {
-        this.#call = call;
-        if (this.over) call.close();
-        else call.start();
-      },
-      (cause) => {
-        if (this.#due !== undefined) this.end(this.#due);
-        else this.dispatch({ type: 'open_failed', error: this.#known(cause) });
-      },
-    );
+  /** @throws {CallgateError} when this ticket, or this page, does not lead back to the session */
+  #take(ticket: string, origin: string | undefined): void {
+    const shown = this.over ? undefined : readTicket(ticket);
+    const presented = present(this.#tickets, shown ?? '', newSecret);
+    if (presented.outcome === 'reused') this.end('ticket_reused');
+    if (!('tickets' in presented)) throw new CallgateError('session_gone');
+    if (!originAllowed(origin, this.endpoint.allowedOrigins)) throw unspent('origin_denied');
+    this.#tickets = presented.tickets;
+    if (presented.outcome === 'rotated') this.#saving.save();
   }
 
-  /** A call that is still being opened is closed when it is there. */
-  #closeCall(): void {
-    if (this.#opening) this.#call?.close();
-    else this.#grant.reservation.release();
+  /** Until its successor has been told that it is back, the session counts as left alone. */
+  #displace(): void {
+    const displaced = this.#attachment;
+    this.detach();
+    if (!displaced) return;
+    const { code, message, retryable, closeCode } = new CallgateError('session_gone');
+    displaced.client.send({ type: 'error', code: code as 'session_gone', message, retryable });
+    displaced.client.close(closeCode);
   }
 
-  #listener(): CallListener {
+  #openCall(connection: number): void {
+    const open = () =>
+      this.#call.open(this.#spec, this.#listener(connection)).catch((cause) => {
+        this.#unlessDue({ type: 'open_failed', connection, error: this.#known(cause) });
+      });
+    // Thousands that look for another worker together do not block everything else.
+    if (connection === 0) void open();
+    else this.#deps.tasks.run(() => void open());
+  }
+
+  get #spec(): CallSpec {
+    const { participant } = this.#grant.resume;
     return {
-      offer: (offer) => this.dispatch({ type: 'offer', offer }),
-      connected: () => this.dispatch({ type: 'connected' }),
-      reachable: (reachable) => this.dispatch({ type: 'reachable', reachable }),
-      ended: (reason) => this.end(reason),
+      sessionId: this.id,
+      endpoint: this.endpoint,
+      media: this.#state.media,
+      participant,
+      ...(this.#fingerprint !== undefined && { fingerprint: this.#fingerprint }),
+      newOfferId: () => `${this.lease.epoch}.${++this.#offers}`,
     };
   }
 
-  #toldLive(): void {
-    const ms = performance.now() - this.#startedAt;
-    this.#deps.observer.live(this, ms);
+  #listener(connection: number): CallListener {
+    return {
+      offer: (offer) => this.dispatch({ type: 'offer', connection, offer }),
+      connected: () => this.dispatch({ type: 'connected', connection }),
+      reachable: (reachable) => this.dispatch({ type: 'reachable', connection, reachable }),
+      lost: () => this.#unlessDue({ type: 'call_lost', connection }),
+      ended: (reason) => this.#unlessDue({ type: 'call_ended', connection, reason }),
+    };
+  }
+
+  /** What is to end anyway ends for that reason. */
+  #unlessDue(event: Event): void {
+    if (this.#due === undefined) this.dispatch(event);
+    else this.end(this.#due);
+  }
+
+  #connected(): void {
+    if (this.#wasLive) return;
+    this.#wasLive = true;
+    const ms = this.#ageMs();
+    this.#deps.observer.live(ms);
     this.#deps.trace?.live(ms);
   }
 
   #accept(offerId: string, sdp: string): void {
+    const { connection } = this.#state;
     this.#deps.trace?.answered(sdp);
-    this.#call?.accept(offerId, sdp).then(
-      (accepted) => {
-        if (accepted) this.dispatch({ type: 'accepted', offerId });
+    this.#call.accept(offerId, sdp).then(
+      (fingerprint) => {
+        this.#fingerprint ??= fingerprint;
       },
-      (cause) => this.dispatch({ type: 'refused', error: this.#known(cause) }),
+      (cause) => this.dispatch({ type: 'not_accepted', connection, error: this.#known(cause) }),
     );
   }
 
-  #sendOffer({ id, sdp, sections }: Offer): void {
+  #sendOffer({ offer: { id, sdp, sections }, fresh }: Outstanding): void {
     this.#sections = sections;
-    this.#client?.send({ type: 'offer', offer_id: id, sdp, session: this.#info() });
+    const session = this.#info();
+    this.#attachment?.client.send({ type: 'offer', offer_id: id, sdp, session, ...(fresh && { fresh }) });
   }
 
   #info(): SessionInfo {
@@ -240,44 +351,44 @@ export class Session implements ClientSession {
       endpoint_id: this.lease.endpointId,
       expires_at: new Date(this.#grant.expiresAt).toISOString(),
       expires_in_ms: Math.max(0, Math.round(this.#remainingMs())),
-      ticket: this.#grant.ticket,
+      ticket: ticketText(this.lease.node, this.#tickets.secret),
       grace_ms: this.#deps.deadlines.grace,
     };
   }
 
+  get #resume(): Resume {
+    const { participant } = this.#grant.resume;
+    const { media, fresh } = this.#state;
+    return { media, fresh, participant, ...(this.#fingerprint !== undefined && { fingerprint: this.#fingerprint }) };
+  }
+
   #settle(reason: EndReason): void {
-    const { tokenId, endpointId, sessionId } = this.lease;
+    const { tokenId, endpointId, sessionId, node, epoch } = this.lease;
     const freed = this.#deps.store.releasePlace({ endpointId, sessionId }).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the place is freed when its lease lapses');
     });
-    const stored = this.#deps.finisher.finish({ ...this.lease, id: tokenId, reason });
+    const stored = this.#deps.finisher.finish({ id: tokenId, sessionId, node, epoch, reason });
+    stored.then(() => this.#deps.observer.stored(reason)).catch(() => undefined);
     Promise.all([stored, freed]).then(
       () => this.dispatch({ type: 'settled' }),
       (error: unknown) => this.#log.error({ err: error }, 'the end of the session could not be stored'),
     );
   }
 
-  #startTimer(timer: TimerName, ms: number): void {
-    this.#stopTimer(timer);
-    const fire = () => {
-      this.#timers.delete(timer);
-      this.dispatch({ type: 'timeout', timer, remainingMs: this.#remainingMs() });
-    };
-    this.#timers.set(timer, deadline(ms, fire));
-  }
-
-  #stopTimer(timer: TimerName): void {
-    this.#timers.get(timer)?.();
-    this.#timers.delete(timer);
-  }
-
   /** Made when there is something to log, which there seldom is. */
   get #log(): Logger {
-    return this.#deps.log.child({ session_id: this.id, endpoint_id: this.lease.endpointId });
+    const { sessionId: session_id, endpointId: endpoint_id, node } = this.lease;
+    return this.#deps.log.child({ session_id, endpoint_id, node });
   }
 
   #remainingMs(): number {
-    return this.#grant.remainingMs - (performance.now() - this.#startedAt);
+    return this.#grant.remainingMs - (performance.now() - this.#grantedAt);
+  }
+
+  /** Since its burn. */
+  #ageMs(): number {
+    const { startedAt, expiresAt } = this.#grant;
+    return expiresAt - startedAt - this.#remainingMs();
   }
 
   #known(cause: unknown): CallgateError {

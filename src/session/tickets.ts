@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { randomText } from '../shared/random.ts';
 
 /** Characters of a ticket's secret: 256 bits, base64url. */
 const TICKET = /^[a-z0-9_]{1,64}\.([A-Za-z0-9_-]{43})$/;
@@ -53,3 +54,5 @@ export function readTicket(text: string): string | undefined {
   const secret = TICKET.exec(text)?.[1];
   return secret === undefined ? undefined : hashOf(secret);
 }
+
+export const newSecret = (): string => randomText(32, 'base64url');

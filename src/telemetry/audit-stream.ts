@@ -36,7 +36,7 @@ export interface AuditStreamOptions {
   };
 }
 
-type Entry = Readonly<Record<string, string | undefined>>;
+type Entry = Readonly<Record<string, string | number | undefined>>;
 
 /**
  * Appends events to a capped Redis Stream in the order in which they happened, over a connection of its own, so that the

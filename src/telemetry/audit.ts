@@ -10,7 +10,7 @@ import { AuditStream } from './audit-stream.ts';
  * only where it has the form of an id.
  */
 export interface AuditEvent {
-  event: 'mint' | 'refresh' | 'revoke' | 'burn' | 'end' | 'refusal';
+  event: 'mint' | 'refresh' | 'revoke' | 'burn' | 'resume' | 'rehome' | 'adopt' | 'end' | 'refusal';
   team?: string | undefined;
   /** Id of the API key. */
   key_id?: string | undefined;
@@ -19,6 +19,10 @@ export interface AuditEvent {
   /** The token that a refresh revoked. */
   replaces?: string | undefined;
   session_id?: string | undefined;
+  /** The process that holds the session. */
+  node?: string | undefined;
+  /** How often the session has been given to a process. */
+  epoch?: number | undefined;
   /** Of the HTTP request, or of the one that opened the WebSocket. */
   request_id?: string | undefined;
   /** Address of the client. */

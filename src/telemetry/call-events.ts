@@ -15,8 +15,10 @@ export class CallEvents {
     this.#audit = audit;
   }
 
-  refused(code: CallErrorCode, about: About): void {
-    this.#metrics.started(code);
+  /** A `start`, or a `resume`, was refused. */
+  refused(code: CallErrorCode, about: About, presented: 'start' | 'resume' = 'start'): void {
+    if (presented === 'start') this.#metrics.started(code);
+    else this.#metrics.resumed(code);
     this.#audit.record({ event: 'refusal', ...about, code });
   }
 
@@ -25,10 +27,34 @@ export class CallEvents {
     this.#audit.record({ event: 'burn', ...about });
   }
 
+  /** A client came back to its session. */
+  resumed(about: About): void {
+    this.#metrics.resumed('attached');
+    this.#audit.record({ event: 'resume', ...about });
+  }
+
+  /** A client came back to a session whose process is gone, and this one has it from now on. */
+  adopted(about: About): void {
+    this.#metrics.resumed('adopted');
+    this.#audit.record({ event: 'adopt', ...about });
+  }
+
+  /** The call of a session is on another worker. */
+  rehomed(about: About): void {
+    this.#metrics.rehomed();
+    this.#audit.record({ event: 'rehome', ...about });
+  }
+
+  /** A session was left to the process that has adopted it. */
+  left(): void {
+    this.#metrics.left();
+  }
+
   live(sinceBurnMs: number): void {
     this.#metrics.live(sinceBurnMs);
   }
 
+  /** To be called once the end is stored. */
   ended(reason: EndReason, about: About): void {
     this.#metrics.ended(reason);
     this.#audit.record({ event: 'end', ...about, reason });

@@ -20,6 +20,9 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #starts: Counter<'outcome'>;
   readonly #ends: Counter<'reason'>;
+  readonly #resumes: Counter<'outcome'>;
+  readonly #rehomes: Counter;
+  readonly #left: Counter;
   readonly #directoryReads: Counter<'outcome'>;
   readonly #auditDropped: Counter;
   readonly #auditLeftOut: Counter;
@@ -45,6 +48,22 @@ export class Metrics {
       name: 'callgate_sessions_ended_total',
       help: 'Ended sessions by reason.',
       labelNames: ['reason'],
+      registers,
+    });
+    this.#resumes = new Counter({
+      name: 'callgate_resumes_total',
+      help: 'Presented resumes: attached, adopted, or the code of the refusal.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.#rehomes = new Counter({
+      name: 'callgate_sessions_rehomed_total',
+      help: 'Sessions that went on on another worker, because theirs was gone.',
+      registers,
+    });
+    this.#left = new Counter({
+      name: 'callgate_sessions_left_total',
+      help: 'Sessions that another process has adopted while this one was taken for dead.',
       registers,
     });
     this.#directoryReads = new Counter({
@@ -123,6 +142,18 @@ export class Metrics {
 
   started(outcome: 'burned' | CallErrorCode): void {
     this.#starts.inc({ outcome });
+  }
+
+  resumed(outcome: 'attached' | 'adopted' | CallErrorCode): void {
+    this.#resumes.inc({ outcome });
+  }
+
+  rehomed(): void {
+    this.#rehomes.inc();
+  }
+
+  left(): void {
+    this.#left.inc();
   }
 
   directoryRead(outcome: LoadOutcome): void {

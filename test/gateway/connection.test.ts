@@ -20,11 +20,12 @@ it.each([
   const deps = {
     settings: loadConfig({}).config.admission,
     log: pino({ level: 'silent' }),
-    admission: { verify: () => admitted, admit: () => admitted },
+    admission: { verify: async () => ({ id: 'ct_a' }), admit: () => ({}) },
+    sessions: { open: () => admitted },
     limits: { recordFailure: async () => true },
     strangers: { remove: () => {} },
-    events: { refused: (each) => void refused.push(each) },
-  } as Partial<ConnectionDeps> as ConnectionDeps;
+    events: { refused: (each: string) => void refused.push(each) },
+  } as unknown as ConnectionDeps;
   const ws = Object.assign(new EventEmitter(), { OPEN: 1, readyState: 1, bufferedAmount: 0, send() {}, close() {} });
   const client = {
     peer: { key: '127.0.0.1', loopback: true, address: '127.0.0.1' },

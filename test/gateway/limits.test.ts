@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Config } from '../../src/config/config.ts';
+import { originAllowed } from '../../src/directory/origin.ts';
 import { AddressLimits } from '../../src/gateway/limits.ts';
 import { MessageRate } from '../../src/gateway/message-rate.ts';
-import { originAllowed } from '../../src/gateway/origin.ts';
 
 const admission = {
   failed_presentations_per_minute: 2,

@@ -8,7 +8,7 @@ import { earlyStart, startCall, TestSocket } from '../support/ws-client.ts';
 let server: TestServer;
 
 beforeAll(async () => {
-  server = await TestServer.start();
+  server = await TestServer.start({ config: { session: { grace_ms: 300 } } });
 });
 afterAll(() => server?.stop());
 

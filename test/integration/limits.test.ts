@@ -25,7 +25,7 @@ const BAD_MESSAGE = { code: 'bad_message', retryable: false, close: 4400 };
 describe('one server', () => {
   let server: TestServer;
   beforeAll(async () => {
-    server = await TestServer.start();
+    server = await TestServer.start({ config: { session: { grace_ms: 300 } } });
   });
   afterAll(() => server?.stop());
 
@@ -347,8 +347,10 @@ it('believes as many X-Forwarded-For hops as it trusts, and no more', async () =
 });
 
 describe('a client that is as good as gone is dropped', () => {
+  const pings = { ping_interval_ms: 300, start_timeout_ms: 60_000 };
+
   it('when it answers no pings', () =>
-    withServer(admission({ ping_interval_ms: 300, start_timeout_ms: 60_000 }), async (server) => {
+    withServer({ config: { admission: pings, session: { grace_ms: 300 } } }, async (server) => {
       const minted = await server.mint('ep_echo');
       const deaf = new WebSocket(server.wsUrl, ['callgate.v1'], { autoPong: false });
       const closed = new Promise<number>((resolve) => deaf.once('close', resolve));

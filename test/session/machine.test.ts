@@ -2,21 +2,28 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
 import { END_REASONS } from '../../src/protocol/codes.ts';
-import { type Effect, type Event, initial, type State, step, type TimerName } from '../../src/session/machine.ts';
+import { type Beginning, initial, step } from '../../src/session/machine.ts';
+import type { Effect, Event, State, TimerName } from '../../src/session/state.ts';
 
 const deadlines = {
   answer: 10_000,
   connect: 25_000,
-  reoffer: 10_000,
+  reoffer: 9000,
   grace: 30_000,
+  rehome: 10_000,
   unreachable: 30_000,
   settle: 1000,
 };
+const started = { media: {}, fresh: false, adopted: false };
 const offer = (id: string, tracks = false) => ({ id, sdp: 'v=0', sections: 1, ...(tracks && { tracks: [] }) });
 
 /** Runs events from the beginning and returns the last state with all effects, a list per event. */
-function run(...events: Event[]): { state: State; effects: Effect[][] } {
-  let state = initial(deadlines);
+const run = (...events: Event[]) => runFrom(started, ...events);
+/** A client that can follow an offer on a new connection. */
+const runFresh = (...events: Event[]) => runFrom({ ...started, fresh: true }, ...events);
+
+function runFrom(beginning: Beginning, ...events: Event[]): { state: State; effects: Effect[][] } {
+  let state = initial(deadlines, beginning);
   const effects = events.map((event) => {
     const [next, made] = step(state, event);
     state = next;
@@ -26,10 +33,17 @@ function run(...events: Event[]): { state: State; effects: Effect[][] } {
 }
 
 const begin: Event = { type: 'begin', remainingMs: 120_000 };
-const opened: Event = { type: 'offer', offer: offer('1') };
+const offered = (id: string, { tracks = false, connection = 0 } = {}): Event => ({
+  type: 'offer',
+  connection,
+  offer: offer(id, tracks),
+});
+const opened = offered('1');
 const answer: Event = { type: 'answer', offerId: '1', sdp: 'v=0' };
-const accepted: Event = { type: 'accepted', offerId: '1' };
-const connected: Event = { type: 'connected' };
+const connected: Event = { type: 'connected', connection: 0 };
+const lost: Event = { type: 'client_lost' };
+const back: Event = { type: 'client_back', fresh: true };
+const workerLost = (connection = 0): Event => ({ type: 'call_lost', connection });
 const settled: Event = { type: 'settled' };
 const types = (effects: Effect[] | undefined) => effects?.map(({ type }) => type);
 
@@ -40,35 +54,36 @@ describe('a session', () => {
       { type: 'start_timer', timer: 'expiry', ms: 120_000 },
       { type: 'start_timer', timer: 'connect', ms: 25_000 },
       { type: 'start_timer', timer: 'notice', ms: 60_000 },
-      { type: 'open_call' },
+      { type: 'open_call', connection: 0 },
     ]);
   });
 
   it('sends the first offer before the tracks, and later tracks before their offer', () => {
-    const later: Event = { type: 'offer', offer: offer('2', true) };
-    const { effects } = run(begin, { type: 'offer', offer: offer('1', true) }, later);
+    const { effects } = run(begin, offered('1', { tracks: true }), offered('2', { tracks: true }));
     expect(types(effects[1])).toEqual(['send_offer', 'send', 'start_timer']);
     expect(types(effects[2])).toEqual(['send', 'send_offer', 'start_timer']);
   });
 
   it('drops an answer to an older offer without looking at it', () => {
-    const { effects } = run(begin, opened, { type: 'offer', offer: offer('2') }, answer);
+    const { effects } = run(begin, opened, offered('2'), answer);
     expect(effects[3]).toEqual([]);
   });
 
-  it('keeps the deadline of a newer offer when an older answer is accepted late', () => {
-    const { effects } = run(begin, opened, answer, { type: 'offer', offer: offer('2') }, accepted);
-    expect(effects[4]).toEqual([]);
+  it('takes the first answer to an offer alone', () => {
+    const { effects } = run(begin, opened, answer, answer);
+    expect(types(effects[2])).toEqual(['stop_timer', 'accept']);
+    expect(effects[3]).toEqual([]);
   });
 
   it('is live once, and then no longer waits to be connected', () => {
-    const { state, effects } = run(begin, opened, answer, accepted, connected, connected);
+    const { state, effects } = run(begin, opened, answer, connected, connected);
     expect(state.phase).toBe('live');
-    expect(effects[4]).toEqual([
+    expect(effects[3]).toEqual([
       { type: 'stop_timer', timer: 'connect' },
+      { type: 'connected' },
       { type: 'send', message: { type: 'live' } },
     ]);
-    expect(effects[5]).toEqual([]);
+    expect(effects[4]).toEqual([]);
   });
 
   it.each<[TimerName, string]>([
@@ -140,11 +155,11 @@ describe('a session', () => {
   });
 
   it('says nothing to a client that is gone', () => {
-    const { effects } = run(begin, opened, { type: 'client_lost' }, settled);
+    const { effects } = run(begin, opened, lost, { type: 'stop', reason: 'revoked' }, settled);
     expect(types(effects.flat())).not.toContain('close_client');
-    expect(effects[3]).toEqual([
+    expect(effects[4]).toEqual([
       { type: 'stop_timer', timer: 'settle' },
-      { type: 'done', reason: 'client_lost' },
+      { type: 'done', reason: 'revoked' },
     ]);
   });
 
@@ -154,34 +169,219 @@ describe('a session', () => {
   });
 });
 
+describe('a session whose client is away', () => {
+  it('waits for it as long as its grace lasts, and for nothing else of it', () => {
+    const { effects } = run(begin, opened, lost);
+    expect(effects[2]).toEqual([
+      { type: 'stop_timer', timer: 'answer' },
+      { type: 'stop_timer', timer: 'connect' },
+      { type: 'start_timer', timer: 'grace', ms: 30_000 },
+    ]);
+    const { state } = run(begin, opened, lost, { type: 'timeout', timer: 'grace', remainingMs: 1 });
+    expect(state).toMatchObject({ phase: 'ending', reason: 'client_lost' });
+  });
+
+  it('ends at once when the client was never given a ticket', () => {
+    expect(run(begin, lost).state).toMatchObject({ phase: 'ending', reason: 'client_lost' });
+  });
+
+  it('says nothing meanwhile, and goes live without it', () => {
+    const { state, effects } = run(begin, opened, answer, lost, connected, offered('2', { tracks: true }));
+    expect(types(effects.slice(4).flat())).toEqual(['stop_timer', 'connected']);
+    expect(state).toMatchObject({ phase: 'live', attached: false });
+  });
+
+  it('tells it when it is back: its session, the tracks, the offer that was not answered, and that it is live', () => {
+    const second = offered('2', { tracks: true });
+    const { effects } = run(begin, opened, answer, connected, second, lost, back);
+    expect(effects[6]).toEqual([
+      { type: 'stop_timer', timer: 'grace' },
+      { type: 'send_resumed' },
+      { type: 'send', message: { type: 'tracks', tracks: [] } },
+      { type: 'send_offer', outstanding: { offer: offer('2', true), fresh: false, ms: 9000 } },
+      { type: 'start_timer', timer: 'answer', ms: 9000 },
+      { type: 'send', message: { type: 'live' } },
+    ]);
+  });
+
+  it('does not repeat an offer that was answered, and gives it its time to connect anew', () => {
+    const { effects } = run(begin, opened, answer, lost, back);
+    expect(effects[4]).toEqual([
+      { type: 'stop_timer', timer: 'grace' },
+      { type: 'send_resumed' },
+      { type: 'start_timer', timer: 'connect', ms: 25_000 },
+    ]);
+  });
+});
+
+describe('a session whose worker is lost', () => {
+  it('ends when the client cannot follow', () => {
+    expect(run(begin, opened, answer, connected, workerLost()).state).toMatchObject({ reason: 'worker_lost' });
+  });
+
+  it('opens another call at once, offers it fresh, and tells the tracks after that', () => {
+    const { state, effects } = runFresh(
+      begin,
+      opened,
+      answer,
+      connected,
+      workerLost(),
+      offered('2', { connection: 1, tracks: true }),
+    );
+    expect(effects[4]).toContainEqual({ type: 'open_call', connection: 1 });
+    expect(effects[5]).toEqual([
+      { type: 'stop_timer', timer: 'rehome' },
+      { type: 'rehomed' },
+      { type: 'send_offer', outstanding: { offer: offer('2', true), fresh: true, ms: 10_000 } },
+      { type: 'send', message: { type: 'tracks', tracks: [] } },
+      { type: 'start_timer', timer: 'answer', ms: 10_000 },
+    ]);
+    expect(state.phase).toBe('negotiating');
+  });
+
+  it('is live again when the new call is', () => {
+    const { state, effects } = runFresh(
+      begin,
+      opened,
+      answer,
+      connected,
+      workerLost(),
+      offered('2', { connection: 1 }),
+      {
+        type: 'connected',
+        connection: 1,
+      },
+    );
+    expect(state.phase).toBe('live');
+    expect(effects[6]).toContainEqual({ type: 'send', message: { type: 'live' } });
+  });
+
+  it('drops whatever the lost call still says', () => {
+    const { effects } = runFresh(begin, opened, workerLost(), opened, connected, workerLost(), {
+      type: 'call_ended',
+      connection: 0,
+      reason: 'completed',
+    });
+    expect(effects.slice(3).flat()).toEqual([]);
+  });
+
+  it('waits a little longer before each further try, and gives up in the end', () => {
+    const failed = (connection: number): Event => ({
+      type: 'open_failed',
+      connection,
+      error: new CallgateError('at_capacity'),
+    });
+    const { effects } = runFresh(begin, opened, workerLost(), failed(1), failed(2), failed(3));
+    expect(effects.slice(3).map((made) => made.at(-1))).toEqual(
+      [25, 50, 100].map((ms) => ({ type: 'start_timer', timer: 'retry', ms })),
+    );
+    const { state } = runFresh(begin, opened, workerLost(), { type: 'timeout', timer: 'rehome', remainingMs: 1 });
+    expect(state).toMatchObject({ phase: 'ending', reason: 'worker_lost' });
+  });
+
+  it('offers fresh after the client came back, and the tracks after that', () => {
+    const { effects } = runFresh(
+      begin,
+      opened,
+      answer,
+      lost,
+      workerLost(),
+      offered('2', { connection: 1, tracks: true }),
+      back,
+    );
+    expect(types(effects[6])).toEqual([
+      'stop_timer',
+      'send_resumed',
+      'send_offer',
+      'send',
+      'start_timer',
+      'start_timer',
+    ]);
+  });
+
+  it('ends when the one who comes back cannot follow', () => {
+    const { state } = runFresh(begin, opened, answer, lost, workerLost(), { type: 'client_back', fresh: false });
+    expect(state).toMatchObject({ phase: 'ending', reason: 'worker_lost' });
+  });
+
+  it('applies what the client asked for meanwhile to the new call', () => {
+    const { state, effects } = runFresh(
+      begin,
+      opened,
+      workerLost(),
+      { type: 'change', media: { video: 'none' } },
+      offered('2', { connection: 1 }),
+    );
+    expect(effects[4]).toContainEqual({ type: 'change', media: { video: 'none' } });
+    expect(state.media).toEqual({ video: 'none' });
+  });
+});
+
+describe('a session that was adopted', () => {
+  it('is told to its client before anything else, and offered fresh', () => {
+    const { effects } = runFrom({ media: {}, fresh: true, adopted: true }, begin, opened);
+    expect(effects[0]?.[0]).toEqual({ type: 'send_resumed' });
+    expect(effects[1]).toContainEqual({
+      type: 'send_offer',
+      outstanding: { offer: offer('1'), fresh: true, ms: 10_000 },
+    });
+  });
+});
+
+it('a session that another node holds by now is left without an end', () => {
+  const { state, effects } = run(begin, opened, answer, connected, { type: 'moved' });
+  expect(state).toMatchObject({ phase: 'ended', reason: undefined });
+  expect(types(effects[4])?.filter((type) => type !== 'stop_timer')).toEqual(['close_call', 'close_client', 'left']);
+  expect(effects[4]).toContainEqual({ type: 'close_client', code: 1012 });
+});
+
 const ids = fc.constantFrom('1', '2', '3');
-const timers = fc.constantFrom<TimerName>('answer', 'connect', 'unreachable', 'expiry', 'notice', 'settle');
+const connections = fc.constantFrom(0, 1, 2);
+const timers = fc.constantFrom<TimerName>(
+  'answer',
+  'connect',
+  'unreachable',
+  'expiry',
+  'notice',
+  'grace',
+  'rehome',
+  'retry',
+  'settle',
+);
 const anyEvent: fc.Arbitrary<Event> = fc.oneof(
-  ids.map((id): Event => ({ type: 'offer', offer: offer(id, true) })),
+  fc.record({ type: fc.constant('offer' as const), connection: connections, offer: ids.map((id) => offer(id, true)) }),
   ids.map((offerId): Event => ({ type: 'answer', offerId, sdp: '' })),
-  ids.map((offerId): Event => ({ type: 'accepted', offerId })),
+  connections.chain((connection) =>
+    fc.constantFrom<Event>(
+      { type: 'connected', connection },
+      { type: 'reachable', connection, reachable: false },
+      { type: 'reachable', connection, reachable: true },
+      { type: 'not_accepted', connection, error: new CallgateError('negotiation_failed') },
+      { type: 'open_failed', connection, error: new CallgateError('unavailable') },
+      { type: 'call_lost', connection },
+      { type: 'call_ended', connection, reason: 'completed' },
+    ),
+  ),
   fc.constantFrom<Event>(
     opened,
-    connected,
     settled,
-    { type: 'reachable', reachable: false },
-    { type: 'reachable', reachable: true },
     { type: 'change', media: {} },
     { type: 'restart' },
     { type: 'hangup' },
-    { type: 'client_lost' },
+    lost,
+    back,
+    { type: 'client_back', fresh: false },
     { type: 'refused', error: new CallgateError('negotiation_failed') },
-    { type: 'open_failed', error: new CallgateError('unavailable') },
   ),
   timers.map((timer): Event => ({ type: 'timeout', timer, remainingMs: 5000 })),
   fc.constantFrom(...END_REASONS).map((reason): Event => ({ type: 'stop', reason })),
 );
 
 /** What a session holds, as its effects open and close it; a timer that fires is gone by itself. */
-function replay(events: readonly Event[]) {
+function replay(events: readonly Event[], fresh: boolean) {
   const held = { timers: new Set<TimerName>(), call: false };
   const counts = { settle: 0, done: 0, ended: 0, closes: 0 };
-  let state = initial(deadlines);
+  let state = initial(deadlines, { ...started, fresh });
   const apply = (event: Event) => {
     if (event.type === 'timeout' && !held.timers.delete(event.timer)) return;
     const [next, effects] = step(state, event);
@@ -189,7 +389,10 @@ function replay(events: readonly Event[]) {
     for (const effect of effects) {
       if (effect.type === 'start_timer') held.timers.add(effect.timer);
       if (effect.type === 'stop_timer') held.timers.delete(effect.timer);
-      if (effect.type === 'open_call') held.call = true;
+      if (effect.type === 'open_call') {
+        expect(held.call).toBe(false);
+        held.call = true;
+      }
       if (effect.type === 'close_call') held.call = false;
       if (effect.type === 'settle') counts.settle += 1;
       if (effect.type === 'done') counts.done += 1;
@@ -205,8 +408,8 @@ function replay(events: readonly Event[]) {
 describe('a session under any order of events', () => {
   it('ends exactly once and closes everything that it opened', () => {
     fc.assert(
-      fc.property(fc.array(anyEvent, { maxLength: 40 }), (events) => {
-        const session = replay(events);
+      fc.property(fc.array(anyEvent, { maxLength: 40 }), fc.boolean(), (events, fresh) => {
+        const session = replay(events, fresh);
         session.apply({ type: 'stop', reason: 'server_shutdown' });
         const { reason } = session;
         const first = reason();
@@ -224,10 +427,21 @@ describe('a session under any order of events', () => {
     );
   });
 
+  it('holds nothing once another node has it', () => {
+    fc.assert(
+      fc.property(fc.array(anyEvent, { maxLength: 40 }), fc.boolean(), (events, fresh) => {
+        const session = replay(events, fresh);
+        session.apply({ type: 'moved' });
+        expect(session.phase()).toBe('ended');
+        expect(session.held).toEqual({ timers: new Set(), call: false });
+      }),
+    );
+  });
+
   it('always has a deadline until it has ended', () => {
     fc.assert(
-      fc.property(fc.array(anyEvent, { maxLength: 40 }), (events) => {
-        const session = replay(events);
+      fc.property(fc.array(anyEvent, { maxLength: 40 }), fc.boolean(), (events, fresh) => {
+        const session = replay(events, fresh);
         const deadline = session.phase() === 'ending' ? 'settle' : 'expiry';
         if (session.phase() !== 'ended') expect(session.held.timers.has(deadline)).toBe(true);
         else expect(session.held.timers.size).toBe(0);

@@ -2,12 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { HELD } from '../support/held.ts';
-import { describeSessions } from '../support/sessions-contract.ts';
 import { describeTokenStore, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
-const open = () => new MemoryTokenStore({ leaseMs: TEST_LEASE_MS });
-describeTokenStore('memory', open);
-describeSessions('memory', open);
+describeTokenStore('memory', () => new MemoryTokenStore({ leaseMs: TEST_LEASE_MS }));
 
 const DAY_MS = 86_400_000;
 

@@ -61,6 +61,11 @@ export class Events implements CallListener {
     this.#tell(reachable ? 'reachable' : 'unreachable');
   }
 
+  lost(): void {
+    this.over = true;
+    this.#tell('lost');
+  }
+
   ended(reason: string): void {
     this.over = true;
     this.#tell(`ended ${reason}`);
@@ -161,6 +166,8 @@ export const startMedia = async (options: FixtureOptions = {}): Promise<MediaFix
   };
 };
 
+let participants = 0;
+
 const openCall = async (
   plane: LocalMedia,
   { target = 'echo', id = `ep_${target}`, allowed = {}, ...given }: SpecOptions = {},
@@ -169,7 +176,14 @@ const openCall = async (
   const events = new Events();
   let offers = 0;
   const newOfferId = () => String(++offers);
-  const spec = { sessionId: 'sess_test', endpoint, media: {}, remainingMs: 60_000, newOfferId, ...given };
+  const spec = {
+    sessionId: 'sess_test',
+    endpoint,
+    media: {},
+    participant: `p_${++participants}`,
+    newOfferId,
+    ...given,
+  };
   const call = await plane.open(spec, (await plane.reserve(endpoint)).id, events);
   call.start();
   return { call: Object.assign(call, { firstOffer: await events.firstOffer }), events };
