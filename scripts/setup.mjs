@@ -124,11 +124,13 @@ const macBrowsers = ['/Applications/Google Chrome.app', '/Applications/Chromium.
 /** What tests need that call from another host: where they cannot be run they say so, and the others are run. */
 const elsewhere = () => process.getuid?.() === 0 && distributionName(osRelease()).startsWith('debian');
 
-/** The programs that the tests start beside ours: Redis, a TURN server and browsers. */
+/** The programs that the tests start beside ours: Redis, a TURN server, browsers, and a model checker with the compiler that it needs. */
 export async function testTools() {
   const missing = () => [
     ...(which('redis-server') ? [] : ['redis-server']),
     ...(which('turnserver') ? [] : ['coturn']),
+    ...(which('spin') ? [] : ['spin']),
+    ...(which('gcc') ? [] : ['gcc', 'libc6-dev']),
     ...(browsers.some(which) || macBrowsers.some((path) => existsSync(path)) ? [] : ['chromium']),
     ...(elsewhere() && !which('firefox-esr') ? ['firefox-esr'] : []),
     ...(elsewhere() && !which('ip') ? ['iproute2'] : []),
@@ -137,7 +139,7 @@ export async function testTools() {
   if (wanted.length === 0) return;
   await install(wanted, {
     purpose: 'Testing',
-    elsewhere: 'redis-server, coturn (turnserver) and Chromium or Chrome on the PATH',
+    elsewhere: 'redis-server, coturn (turnserver), spin, gcc and Chromium or Chrome on the PATH',
     present: () => false,
   });
   if (missing().length > 0) {
