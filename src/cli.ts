@@ -20,6 +20,12 @@ const program = new Command('callgate')
 
 program.command('serve', { isDefault: true }).description('run the server in the foreground').action(serve);
 
+program
+  .command('init')
+  .description('make what a start of your own needs: settings, tenants with an API key, signing keys')
+  .argument('[folder]', 'where to', '.')
+  .action(init);
+
 const keys = program.command('keys').description('make keys');
 keys
   .command('signing')
@@ -75,6 +81,18 @@ program
   );
 
 addLoadCommands(program);
+
+async function init(folder: string): Promise<void> {
+  const { initFolder } = await import('./config/init.ts');
+  const { createKeySet } = await import('./tokens/keys.ts');
+  const { key, sha256 } = createApiKey('backend');
+  const secrets = { keySet: await createKeySet('EdDSA'), apiKey: { id: 'backend', sha256 } };
+  const paths = await initFolder(folder, secrets).catch((error: Error) => {
+    if (isDefect(error)) throw error;
+    return program.error(`error: ${error.message}`);
+  });
+  print(initiated(paths, key));
+}
 
 async function serve(): Promise<void> {
   const { loadConfig } = await import('./config/config.ts');
@@ -146,11 +164,23 @@ const welcome = (url: string, key: string): string => `
   callgate is up, as a demo on this machine only
 
     page     ${url}/
+    API      ${url}/docs
     API key  ${key}
 
-  The key is new at every start. Ctrl-C stops the server.
+  The key is new at every start. This mints a token with it:
+
+    curl -s ${url}/v1/call-tokens -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' -d '{"endpoint_id":"ep_echo"}'
+
+  Ctrl-C stops the server.
 
 `;
+
+const initiated = (paths: readonly string[], key: string): string => `made ${paths.join(', ')}
+
+  API key  ${key}
+           of team_demo, for your backend. It is shown this once; the tenants file has its SHA-256.
+
+  Start the server with CALLGATE_CONFIG=${paths.at(-1)}, and with REDIS_URL for more than one process.`;
 
 /** What a person can mend is told in a sentence; a defect shows where it is. */
 function explain(error: unknown): void {

@@ -58,6 +58,7 @@ export class DirectoryBuilder {
       apiKey: (id: string) => keys.get(id),
       flow: (team: string, flow: string) => flows.get(team)?.get(flow),
       endpoint: (id: string) => endpoints.get(id),
+      hasApiKeys: keys.size > 0,
       endpoints: Object.freeze([...endpoints.values()]),
     });
   }

@@ -53,6 +53,8 @@ export interface Directory {
   apiKey(id: string): ApiKey | undefined;
   flow(team: string, flow: string): Flow | undefined;
   endpoint(id: string): Endpoint | undefined;
+  /** Whether anybody at all can mint. */
+  readonly hasApiKeys: boolean;
   /** Every endpoint, in the order of the file. */
   readonly endpoints: readonly Endpoint[];
 }

@@ -22,6 +22,9 @@ export interface LiveDirectory extends DirectorySource {
   close(): Promise<void>;
 }
 
+const NO_KEYS =
+  'no team has an API key, so nobody can mint: `callgate keys create <id>` makes one, and prints the line for the tenants file';
+
 /** The version in force: a broken one never takes the place of the one before. */
 export class CurrentDirectory implements DirectorySource {
   readonly #log: DirectoryLog;
@@ -62,6 +65,7 @@ export class CurrentDirectory implements DirectorySource {
   begin(directory: Directory, from: object): void {
     this.#current = directory;
     this.#log.info({ ...from, endpoints: directory.endpoints.length }, 'the directory is loaded');
+    if (!directory.hasApiKeys) this.#log.warn(from, NO_KEYS);
     this.onLoad('loaded');
   }
 

@@ -43,7 +43,11 @@ export function parseTenants(text: string, name: string): Tenants {
 
 /** The same directory with one more API key, which the demo makes at its start. */
 export const withApiKey = (directory: Directory, key: ApiKey): Directory =>
-  Object.freeze({ ...directory, apiKey: (id: string) => (id === key.id ? key : directory.apiKey(id)) });
+  Object.freeze({
+    ...directory,
+    apiKey: (id: string) => (id === key.id ? key : directory.apiKey(id)),
+    hasApiKeys: true,
+  });
 
 /** Ids are unique: of teams, keys and endpoints in the file, of flows in their team. */
 function checkIds(file: YamlFile, teams: unknown): void {

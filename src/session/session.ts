@@ -367,7 +367,9 @@ export class Session {
     const freed = this.#deps.store.releasePlace({ endpointId, sessionId }).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the place is freed when its lease lapses');
     });
-    const stored = this.#deps.finisher.finish({ id: tokenId, sessionId, node, epoch, reason });
+    const { startedAt, expiresAt } = this.#grant;
+    const end = { id: tokenId, sessionId, node, epoch, startedAt, expiresAt, reason };
+    const stored = this.#deps.finisher.finish(end);
     stored.then(() => this.#deps.observer.stored(reason)).catch(() => undefined);
     Promise.all([stored, freed]).then(
       () => this.dispatch({ type: 'settled' }),

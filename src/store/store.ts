@@ -75,8 +75,8 @@ export interface Burn {
   foreign?: ForeignToken;
 }
 
-/** The end of a session, told by the node that held it at this epoch. */
-export interface SessionEnd {
+/** The end of a session, told by the node that held it at this epoch; with its times, in case that a failover forgot them. */
+export interface SessionEnd extends Pick<SessionState, 'startedAt' | 'expiresAt'> {
   id: string;
   sessionId: string;
   node: string;

@@ -28,6 +28,7 @@ const directoryOf = ({ webrtcTeam = true, webrtc = true, enabled = true, flow = 
     apiKey: () => undefined,
     flow: (team, id) => (team === 't' && id === 'f' ? { state: flow, endSessions: false } : undefined),
     endpoint: (id) => (id === endpoint.id ? endpoint : undefined),
+    hasApiKeys: false,
     endpoints: [endpoint],
   };
 };

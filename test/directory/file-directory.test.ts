@@ -12,12 +12,13 @@ let folder: string;
 let path: string;
 let directory: FileDirectory;
 let outcomes: LoadOutcome[];
+let warnings: string[];
 let errors: { file?: string; message: string; mistakes?: readonly string[] }[];
 
 const open = () =>
   new FileDirectory(path, {
     info: () => undefined,
-    warn: () => undefined,
+    warn: (_, message) => warnings.push(message),
     error: (fields, message) => errors.push({ ...fields, message }),
   });
 
@@ -26,6 +27,7 @@ beforeEach(async () => {
   path = join(folder, 'tenants.yaml');
   outcomes = [];
   errors = [];
+  warnings = [];
   await writeFile(path, tenants('before'));
   directory = open();
   await directory.follow((outcome) => outcomes.push(outcome));
@@ -47,6 +49,14 @@ describe('the directory of a file', () => {
     await knows('two');
     expect(directory.current.team('before')).toBeUndefined();
     expect(outcomes).toEqual(['loaded', 'loaded']);
+  });
+
+  it('says of each version without any API key that nobody can mint', async () => {
+    expect(warnings).toEqual([expect.stringContaining('nobody can mint')]);
+    const key = `{ id: backend, sha256: ${'a'.repeat(64)}, scopes: [CREATE_CALL_TOKEN] }`;
+    await writeFile(path, `teams: [{ id: one, api_keys: [${key}] }]`);
+    await knows('one');
+    expect(warnings).toHaveLength(1);
   });
 
   it('follows an editor that renames a new file over the old one', async () => {

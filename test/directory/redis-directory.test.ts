@@ -34,7 +34,9 @@ afterEach(() => Promise.all(open.map((directory) => directory.close())));
 
 const follow = async (outcomes: LoadOutcome[] = [], url = redis.url): Promise<RedisDirectory> => {
   const tell = (fields: object, message: string) => told.push(`${message} ${JSON.stringify(fields)}`);
-  const directory = new RedisDirectory(url, { info: () => undefined, warn: tell, error: tell });
+  // None of these teams has an API key, which is said of every version.
+  const warn = (fields: object, message: string) => void (message.includes('nobody can mint') || tell(fields, message));
+  const directory = new RedisDirectory(url, { info: () => undefined, warn, error: tell });
   open.push(directory);
   await directory.follow((outcome) => outcomes.push(outcome));
   return directory;

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Deployment } from '../support/deployment.ts';
+import { ENVIRONMENT } from '../support/environment.ts';
 import { freePort } from '../support/ports.ts';
 import { TestRedis } from '../support/redis.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -123,8 +124,7 @@ describe('the tenants of a running server', () => {
     const deployment = own(await Deployment.create({ redisUrl: redis.url, settings: PATIENT }));
     const { CALLGATE_TENANTS: file, ...env } = deployment.env;
     const callgate = async (...args: string[]) => {
-      const { PATH, HOME } = process.env;
-      const options = { cwd: ROOT, env: { PATH, HOME, REDIS_URL: redis.url } };
+      const options = { cwd: ROOT, env: { ...ENVIRONMENT, REDIS_URL: redis.url } };
       return promisify(execFile)(process.execPath, ['src/cli.ts', 'directory', ...args], options).then(
         ({ stdout }) => ({ status: 0, output: stdout }),
         ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({

@@ -3,6 +3,7 @@ import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ENVIRONMENT } from '../support/environment.ts';
 import { at, callgate, report, type Target } from '../support/load-cli.ts';
 import { allFree } from '../support/scenario.ts';
 import { TestServer } from '../support/server.ts';
@@ -150,7 +151,7 @@ it('an API key may be in a variable; as an argument or in an open file it is use
       process.execPath,
       ['src/cli.ts', 'load', '--url', 'http://127.0.0.1:1', ...args, ...SHORT],
       {
-        env: { PATH: process.env.PATH, ...env },
+        env: { ...ENVIRONMENT, ...env },
         encoding: 'utf8',
       },
     );

@@ -2,9 +2,12 @@ import { describe, expect, test } from 'vitest';
 import { CallgateError } from '../../src/errors.ts';
 import { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { HELD } from '../support/held.ts';
+import { describeSessions } from '../support/sessions-contract.ts';
 import { describeTokenStore, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
-describeTokenStore('memory', () => new MemoryTokenStore({ leaseMs: TEST_LEASE_MS }));
+const open = () => new MemoryTokenStore({ leaseMs: TEST_LEASE_MS });
+describeTokenStore('memory', open);
+describeSessions('memory', open);
 
 const DAY_MS = 86_400_000;
 

@@ -6,6 +6,7 @@ import { newTokenId } from '../../src/tokens/ids.ts';
 import { HELD } from '../support/held.ts';
 import { describeLifecycle } from '../support/lifecycle-contract.ts';
 import { startCluster, TestRedis } from '../support/redis.ts';
+import { describeSessions } from '../support/sessions-contract.ts';
 import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
 const silent = { warn: () => undefined };
@@ -153,6 +154,10 @@ describe('a six-node Cluster', () => {
   });
   afterAll(() => cluster?.stop());
   describeTokenStore(
+    'a six-node Cluster',
+    () => new RedisTokenStore(cluster.url, { log: silent, leaseMs: TEST_LEASE_MS, tickMs: 100 }),
+  );
+  describeSessions(
     'a six-node Cluster',
     () => new RedisTokenStore(cluster.url, { log: silent, leaseMs: TEST_LEASE_MS, tickMs: 100 }),
   );

@@ -4,6 +4,7 @@ import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
+import { describeSessions } from '../support/sessions-contract.ts';
 import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
 const DAY_MS = 86_400_000;
@@ -19,6 +20,7 @@ const silent = { warn: () => undefined };
 const open = () => new RedisTokenStore(redis.url, { log: silent, leaseMs: TEST_LEASE_MS, tickMs: 100 });
 
 describeTokenStore('Redis', open);
+describeSessions('Redis', open);
 
 const keyOf = (id: string): string => {
   const [, family, random] = id.split('_');

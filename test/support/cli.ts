@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { ENVIRONMENT } from './environment.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -18,10 +19,9 @@ export const runServer = (env: Readonly<Record<string, string>>): Promise<Comman
 
 /** Runs a command with these settings, and nothing else of this process's own environment, until it ends by itself. */
 export async function runCli(args: string[], env: Readonly<Record<string, string>>): Promise<CommandEnd> {
-  const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, ['src/cli.ts', ...args], {
     cwd: ROOT,
-    env: { PATH, HOME, ...env },
+    env: { ...ENVIRONMENT, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
     timeout: 30_000,

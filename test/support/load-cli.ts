@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Report } from '../../src/load/report.ts';
+import { ENVIRONMENT } from './environment.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -23,12 +24,11 @@ export class Command {
 
   /** With `files`, it may have no more file descriptors than so many. */
   constructor(args: readonly string[], files?: number) {
-    const { PATH = '', HOME = '' } = process.env;
     const limit = files === undefined ? '' : `ulimit -n ${files} && `;
     const script = `${limit}exec "$0" src/cli.ts "$@"`;
     this.child = spawn('/bin/sh', ['-c', script, process.execPath, ...args], {
       cwd: ROOT,
-      env: { PATH, HOME },
+      env: ENVIRONMENT,
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: 90_000,
       killSignal: 'SIGKILL',

@@ -2,10 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { ENVIRONMENT } from './environment.ts';
 import { freePort } from './ports.ts';
 
 export interface ServerOptions {
-  /** Settings; nothing of this process's own environment but PATH and HOME reaches the server. */
+  /** Settings; of this process's own environment only ENVIRONMENT reaches the server. */
   env?: Readonly<Record<string, string>>;
   /** Gives the server a process group of its own, so that a signal can be sent to the whole group. */
   ownGroup?: boolean;
@@ -36,10 +37,9 @@ export class ServerProcess {
   /** Resolves when `/readyz` says yes; rejects with everything the server printed when it ends before. */
   static async start({ env = {}, ownGroup = false, stdout }: ServerOptions = {}): Promise<ServerProcess> {
     const port = env.PORT ?? String(await freePort());
-    const { PATH = '', HOME = '' } = process.env;
     const child = spawn(process.execPath, ['src/cli.ts', 'serve'], {
       cwd: ROOT,
-      env: { PATH, HOME, HOST: '127.0.0.1', LOG_LEVEL: 'info', ...env, PORT: port },
+      env: { ...ENVIRONMENT, HOST: '127.0.0.1', LOG_LEVEL: 'info', ...env, PORT: port },
       stdio: ['ignore', stdout ?? 'pipe', 'pipe'],
       detached: ownGroup,
     });

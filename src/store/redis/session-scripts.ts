@@ -26,15 +26,19 @@ redis.call('HSET', KEYS[1], 'node', leaves and '' or ARGV[2], 'epoch', ARGV[3], 
 return token[5] and 2 or 1`;
 
 /**
- * ARGV: session, node, epoch, reason, retention ms. Answers 1 when the session was held there. The record of a foreign token is
+ * ARGV: session, node, epoch, reason, retention ms, started, ends. Answers 1 when the session was held there. The record of a foreign token is
  * the only proof that it was used, so no record goes before its token has expired. The epoch is written, so that nobody who
  * was left behind takes the session for his own when a failover had forgotten the adoption.
  */
-const FINISH = `${NOW}
-local token = redis.call('HMGET', KEYS[1], 'status', 'session', 'node', 'epoch', 'expires')
-if token[1] ~= 'active' or token[2] ~= ARGV[1] then return 0 end
-local ahead = (tonumber(token[4]) or 0) - ARGV[3]
-if ahead > 0 or ahead == 0 and token[3] ~= ARGV[2] and token[3] ~= '' then return 0 end
+const FINISH = `${NOW}${REPLID}
+local token = redis.call('HMGET', KEYS[1], 'status', 'session', 'node', 'epoch', 'expires', 'replid')
+if token[1] == 'issued' and token[6] ~= replid() then
+  redis.call('HSET', KEYS[1], 'session', ARGV[1], 'started', ARGV[6], 'ends', ARGV[7], 'lease', 0, 'lapses', 0)
+else
+  if token[1] ~= 'active' or token[2] ~= ARGV[1] then return 0 end
+  local ahead = (tonumber(token[4]) or 0) - ARGV[3]
+  if ahead > 0 or ahead == 0 and token[3] ~= ARGV[2] and token[3] ~= '' then return 0 end
+end
 redis.call('HSET', KEYS[1], 'status', 'completed', 'ended', now, 'reason', ARGV[4], 'node', ARGV[2], 'epoch', ARGV[3])
 redis.call('HDEL', KEYS[1], 'tickets', 'resume')
 redis.call('PEXPIRE', KEYS[1], math.max(ARGV[5], token[5] - now))

@@ -76,11 +76,12 @@ export class RedisSessions {
     return { adopted: true, tokenId, endpointId, team, epoch, remainingMs, revoked: revoked === 1, ...state };
   }
 
-  async finish({ id, sessionId, node, epoch, reason }: SessionEnd): Promise<boolean> {
+  async finish({ id, sessionId, node, epoch, reason, startedAt, expiresAt }: SessionEnd): Promise<boolean> {
     const key = tokenKey(id);
     if (!key) return false;
+    const args = [sessionId, node, epoch, reason, this.#options.retentionMs, startedAt, expiresAt];
     // Not repeated here: the second answer would deny what the first one did.
-    const step = () => this.#client.callgateFinish(key, sessionId, node, epoch, reason, this.#options.retentionMs);
+    const step = () => this.#client.callgateFinish(key, ...args);
     return (await this.#caller.call(key, step, { once: true })) === 1;
   }
 
