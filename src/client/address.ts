@@ -14,6 +14,13 @@ export function webSocketUrl(url: string | URL): string {
   return address;
 }
 
+/** One address or several, as the SDK's `url`. */
+export function webSocketUrls(url: string | URL | readonly (string | URL)[]): string[] {
+  const addresses = Array.isArray(url) ? url : [url];
+  if (addresses.length === 0) throw invalid('There is no address to connect to');
+  return addresses.map(webSocketUrl);
+}
+
 /** What cannot be an address is found here, what the platform does not like when it opens the socket. */
 export function openSocket(address: string, protocols: string[]): WebSocket {
   try {

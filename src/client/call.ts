@@ -1,22 +1,21 @@
-import type { CallErrorCode } from '../protocol/codes.ts';
-import type { MediaDirection, ServerMessage, SessionInfo, WantedMedia } from '../protocol/messages.ts';
+import type { ServerMessage, SessionInfo, WantedMedia } from '../protocol/messages.ts';
 import { makeCertificate } from './certificate.ts';
+import { Connections } from './connections.ts';
 import { Deadlines } from './deadlines.ts';
 import { deferred } from './deferred.ts';
 import { type MediaChoices, wantedMedia } from './devices.ts';
 import { Emitter } from './emitter.ts';
-import { CallError, type CallErrorDetails, type LocalErrorCode } from './errors.ts';
-import { FirstMedia } from './first-media.ts';
-import { listen } from './listen.ts';
+import { CallError } from './errors.ts';
 import { LocalMedia } from './local-media.ts';
-import { watchNetwork } from './network.ts';
-import { now } from './now.ts';
-import { Participants } from './participants.ts';
-import { checkOptions, Peer } from './peer.ts';
+import { checkOptions } from './peer.ts';
+import { Recovery } from './recovery.ts';
+import { Requests } from './requests.ts';
 import type { Kind } from './sdp.ts';
 import { sessionDetails } from './session.ts';
 import { Signaling } from './signaling.ts';
 import { makeStart } from './start.ts';
+import { Stopwatch } from './stopwatch.ts';
+import { watchSurroundings } from './surroundings.ts';
 import type { CallEnd, CallEvents, CallState, ConnectOptions, SessionDetails, Timings } from './types.ts';
 
 /** One call, from `connect()` to its end. */
@@ -25,31 +24,30 @@ export class Call extends Emitter<CallEvents> {
   readonly live: Promise<void>;
   /** Resolves once, when everything is over. */
   readonly ended: Promise<CallEnd>;
-  readonly timings: Timings = {};
 
-  readonly #startedAt = now();
+  readonly #stopwatch = new Stopwatch((step) => this.emit('timing', step));
   readonly #live = deferred<void>();
   readonly #ended = deferred<CallEnd>();
-  readonly #peerReady = deferred<Peer>();
-  readonly #deadlines = new Deadlines((code, message) => this.#lose(code, { message }));
+  readonly #certificate = deferred<RTCCertificate | undefined>();
+  readonly #deadlines = new Deadlines((code, message, wait) => {
+    if (wait === 'socket' && this.#signaling.openNext()) return;
+    if (wait === 'reoffer' && this.#signaling.renew()) return;
+    this.#lose(new CallError(code, { message, retryable: !this.#signaling.presented }));
+  });
   readonly #local = new LocalMedia({
-    sends: (kind) => sends(this.#wanted[kind]),
+    sends: (kind) => this.#requests.sends(kind),
     put: (track) => this.#put(track.kind as Kind, track),
     failed: (error) => this.#onDeviceFailed(error),
   });
-  readonly #participants = new Participants();
-  readonly #firstMedia = new FirstMedia((kind) => this.#mark(kind === 'audio' ? 'firstAudio' : 'firstVideo'));
+  readonly #connections: Connections;
   readonly #signaling: Signaling;
+  readonly #requests: Requests;
+  readonly #recovery: Recovery;
   readonly #options: ConnectOptions;
-  readonly #unlisten: (() => void)[] = [];
-  #peer: Peer | undefined;
   #state: CallState = 'connecting';
   #session: SessionDetails | undefined;
-  #wanted: WantedMedia;
-  #wantedChanged = false;
-  #negotiation = Promise.resolve();
-  #restarting = false;
   #error: CallError | undefined;
+  #unwatch: (() => void) | undefined;
 
   /** Throws `address_invalid` or `options_invalid`, before anything is opened. */
   constructor(options: ConnectOptions) {
@@ -59,18 +57,39 @@ export class Call extends Emitter<CallEvents> {
     this.live = this.#live.promise;
     this.ended = this.#ended.promise;
     // Whoever only looks at `ended` must not be told of an unhandled rejection.
-    for (const { promise } of [this.#live, this.#peerReady]) promise.catch(() => {});
+    for (const { promise } of [this.#live, this.#certificate]) promise.catch(() => {});
     this.#options = options;
-    this.#wanted = wantedMedia(media);
-    this.#signaling = new Signaling(options.url, this.#deadlines, {
-      open: () => this.#mark('socket'),
+    this.#signaling = new Signaling(options, this.#deadlines, {
+      open: () => this.#stopwatch.mark('socket'),
       message: (message) => this.#onMessage(message),
-      lost: (details) => this.#lose('network_error', details),
+      reconnecting: () => {
+        if (!this.#over) this.#recovery.socketLost();
+      },
+      lost: (error) => this.#lose(error),
       failed: (error) => this.#fail(error),
+    });
+    this.#requests = new Requests(wantedMedia(media), this.#signaling, this.#deadlines);
+    this.#connections = new Connections(options, this.#certificate.promise, this.#deadlines, {
+      sends: (kind) => this.#requests.sends(kind),
+      answer: (offerId, sdp) => this.#tellAnswer(offerId, sdp),
+      participants: () => this.emit('participants', this.participants),
+      firstMedia: (kind) => this.#stopwatch.mark(kind === 'audio' ? 'firstAudio' : 'firstVideo'),
+      connected: () => this.#stopwatch.mark('connected'),
+      unreachable: () => this.#onUnreachable(),
+      reachable: () => this.#deadlines.end('media'),
+      failed: (cause) => this.#failNegotiation(cause),
+    });
+    this.#recovery = new Recovery(this.#connections, this.#requests, this.#deadlines, {
+      state: (state) => this.#setState(state),
+      media: (media) => this.emit('reconnecting', { media }),
     });
     // A call that was given up before it began shows its token to nobody, and asks for no device.
     if (signal?.aborted) void Promise.resolve().then(() => this.hangup());
     else this.#begin(media);
+  }
+
+  get timings(): Timings {
+    return this.#stopwatch.timings;
   }
 
   get state(): CallState {
@@ -89,7 +108,7 @@ export class Call extends Emitter<CallEvents> {
 
   /** One MediaStream per participant; what comes back on the caller's own sections is `'remote'`. */
   get participants(): ReadonlyMap<string, MediaStream> {
-    return this.#participants.present;
+    return this.#connections.participants;
   }
 
   /** Sends another track of this kind, or none (null). A kind that was not sent so far becomes `sendrecv`. */
@@ -97,23 +116,22 @@ export class Call extends Emitter<CallEvents> {
     if (this.#over) return;
     this.#local.replace(kind, track);
     this.emit('local', this.local);
-    if (track && !sends(this.#wanted[kind])) this.setMedia({ [kind]: 'sendrecv' });
-    const peer = await this.#peerReady.promise.catch(() => undefined);
-    if (!this.#over) await peer?.attach(kind, track);
+    if (track && !this.#requests.sends(kind)) this.setMedia({ [kind]: 'sendrecv' });
+    await this.#connections.attach(kind, track).catch((error) => {
+      if (!this.#over) throw error;
+    });
   }
 
   /** Asks for other kinds or directions; kinds that are not named stay as they are. */
   setMedia(media: WantedMedia): void {
-    this.#wanted = { ...this.#wanted, ...media };
-    this.#wantedChanged = true;
-    if (this.#answered && !this.#over) this.#sendWanted();
+    if (!this.#over) this.#requests.setMedia(media);
   }
 
   /** Ends the call: media stops at once, the promise resolves when the server knows it too, or does not answer. */
   async hangup(): Promise<void> {
     if (this.#over) return void (await this.ended);
     if (!this.#signaling.started) return this.#finish({ reason: 'completed' });
-    this.#signaling.send({ type: 'hangup' });
+    this.#signaling.hangUp();
     this.#setState('ending');
     this.#releaseMedia();
     this.#deadlines.endAll();
@@ -121,40 +139,26 @@ export class Call extends Emitter<CallEvents> {
     await this.ended;
   }
 
-  /** WebRTC statistics of the call's connection. */
-  async getStats(): Promise<RTCStatsReport> {
-    return (await this.#peerReady.promise).getStats();
+  /** WebRTC statistics of the call's connection; those of another one after `reconnecting`, perhaps. */
+  getStats(): Promise<RTCStatsReport> {
+    return this.#connections.getStats();
   }
 
   get #over(): boolean {
     return this.#state === 'ending' || this.#state === 'ended';
   }
 
-  get #answered(): boolean {
-    return this.timings.answered !== undefined;
-  }
-
   #begin(media: MediaChoices): void {
-    this.#signaling.present(this.#options, (token) => {
-      this.#wantedChanged = false;
-      return makeStart(this.#options, token, this.#wanted);
-    });
-    this.#createPeer().catch((cause) => this.#failNegotiation(cause));
+    const { certificate, signal } = this.#options;
+    this.#signaling.present(this.#options, (token) => makeStart(this.#options, token, this.#requests.tell()));
+    this.#certificate.resolve(certificate ?? this.#deadlines.during('certificate', makeCertificate()));
     void this.#local.open(media);
-    this.#unlisten.push(watchNetwork(() => this.#restartIce()));
-    const { signal } = this.#options;
-    if (signal) this.#unlisten.push(listen(signal, 'abort', () => void this.hangup()));
-  }
-
-  async #createPeer(): Promise<void> {
-    const certificate = this.#options.certificate ?? (await this.#deadlines.during('certificate', makeCertificate()));
-    if (this.#over) return;
-    this.#peer = new Peer(this.#options, certificate, {
-      connected: () => this.#mark('connected'),
-      unreachable: () => this.#onUnreachable(),
-      reachable: () => this.#deadlines.end('media'),
-    });
-    this.#peerReady.resolve(this.#peer);
+    const around = {
+      networkChanged: () => this.#onNetwork(),
+      left: () => this.#leave(),
+      aborted: () => void this.hangup(),
+    };
+    this.#unwatch = watchSurroundings(around, signal);
   }
 
   /** What cannot be sent is not negotiated either: Chromium plays no sound beside a picture that never comes. */
@@ -162,9 +166,8 @@ export class Call extends Emitter<CallEvents> {
     const { kind, code } = error;
     if (this.#over || !kind) return;
     if (code === 'media_lost') this.#put(kind, null);
-    const wanted = this.#wanted[kind];
-    if (sends(wanted) && !this.#local.track(kind))
-      this.setMedia({ [kind]: wanted === 'sendrecv' ? 'recvonly' : 'none' });
+    if (this.#requests.sends(kind) && !this.#local.track(kind))
+      this.setMedia({ [kind]: this.#requests.direction(kind) === 'sendrecv' ? 'recvonly' : 'none' });
     this.emit('mediaerror', error);
   }
 
@@ -177,14 +180,13 @@ export class Call extends Emitter<CallEvents> {
       case 'offer':
         return this.#onOffer(message);
       case 'resumed':
-        return this.#setSession(message.session);
+        this.#setSession(message.session);
+        return this.#recovery.resumed();
       case 'live':
         this.#deadlines.end('live');
-        this.#live.resolve();
-        return this.#setState('live');
+        return this.#connections.live(() => this.#onLive());
       case 'tracks':
-        this.#participants.assign(message.tracks);
-        return this.#arrange();
+        return this.#connections.assign(message.tracks);
       case 'expiring':
         return this.emit('expiring', message.expires_in_ms);
       case 'ended':
@@ -199,69 +201,47 @@ export class Call extends Emitter<CallEvents> {
   }
 
   /** Nothing more will be heard of the server: what it said last stands, and so does a hang-up. */
-  #lose(code: LocalErrorCode | CallErrorCode, details: CallErrorDetails): void {
-    const error = this.#error ?? new CallError(code, { retryable: !this.#signaling.presented, ...details });
-    if (this.#state !== 'ending') return this.#fail(error);
-    this.#error = error;
+  #lose(error: CallError): void {
+    const last = this.#error ?? error;
+    if (this.#state !== 'ending') return this.#fail(last);
+    this.#error = last;
     this.#finish({ reason: 'completed' });
   }
 
   #onOffer(offer: ServerMessage & { type: 'offer' }): void {
     if (this.#over) return;
     this.#deadlines.end('offer');
-    this.#deadlines.end('reoffer');
-    this.#mark('offer');
+    this.#requests.onOffer(offer.fresh === true);
+    this.#stopwatch.mark('offer');
     this.#setSession(offer.session);
     if (this.#state === 'connecting') this.#setState('answering');
-    this.#negotiation = this.#negotiation
-      .then(() => this.#deadlines.during('answer', this.#answer(offer.offer_id, offer.sdp)))
-      .catch((cause) => this.#failNegotiation(cause));
+    if (offer.fresh) this.#recovery.mediaLost();
+    this.#connections.take(offer);
   }
 
-  async #answer(offerId: string, offer: string): Promise<void> {
-    const peer = await this.#peerReady.promise;
-    if (this.#over) return;
-    await peer.answer(
-      offer,
-      (kind) => sends(this.#wanted[kind]),
-      (sdp) => this.#tellAnswer(offerId, sdp),
-    );
-    this.#arrange();
+  #onLive(): void {
+    if (this.#over || this.#signaling.reconnecting) return;
+    this.#recovery.live();
+    this.#live.resolve();
+    this.#setState('live');
   }
 
   #tellAnswer(offerId: string, sdp: string): void {
     if (this.#over) return;
     this.#signaling.send({ type: 'answer', offer_id: offerId, sdp });
-    if (!this.#answered) this.#deadlines.begin('live');
-    this.#mark('answered');
-    this.#restarting = false;
-    if (this.#wantedChanged) this.#sendWanted();
-  }
-
-  #sendWanted(): void {
-    this.#wantedChanged = false;
-    this.#signaling.send({ type: 'media', media: this.#wanted });
-    this.#deadlines.begin('reoffer');
-  }
-
-  #restartIce(): void {
-    // One at a time: the server keeps only one old ICE credential while its restart offer is unanswered.
-    if (this.#over || this.#restarting || !this.#answered) return;
-    this.#restarting = true;
-    this.#signaling.send({ type: 'restart_ice' });
-    this.#deadlines.begin('reoffer');
+    if (this.timings.answered === undefined) this.#deadlines.begin('live');
+    this.#stopwatch.mark('answered');
+    this.#requests.onAnswer();
   }
 
   #onUnreachable(): void {
     if (this.#state === 'live') this.#deadlines.begin('media');
-    this.#restartIce();
+    if (!this.#over) this.#requests.restartIce();
   }
 
-  #arrange(): void {
-    if (!this.#peer || this.#over) return;
-    const incoming = this.#peer.incoming();
-    for (const { receiver } of incoming) this.#firstMedia.watch(receiver);
-    if (this.#participants.arrange(incoming)) this.emit('participants', this.participants);
+  #onNetwork(): void {
+    if (!this.#over) this.#requests.restartIce();
+    this.#signaling.retry();
   }
 
   #setSession(session: SessionInfo): void {
@@ -277,18 +257,18 @@ export class Call extends Emitter<CallEvents> {
     this.emit('state', state);
   }
 
-  #mark(name: keyof Timings): void {
-    if (this.timings[name] !== undefined) return;
-    const ms = now() - this.#startedAt;
-    this.timings[name] = ms;
-    this.emit('timing', { name, ms });
-  }
-
   #fail(error: CallError): void {
     if (this.#over) return;
     this.#error = error;
     this.#signaling.send({ type: 'hangup' });
     this.#finish({});
+  }
+
+  /** A page that is left is not to come back: nobody shall wait for it. */
+  #leave(): void {
+    if (this.#state === 'ended') return;
+    this.#signaling.hangUp();
+    this.#finish({ reason: 'completed' });
   }
 
   #failNegotiation(cause: unknown): void {
@@ -302,22 +282,19 @@ export class Call extends Emitter<CallEvents> {
     if (this.#error) end.error = this.#error;
     const { reason = 'completed', error = new CallError(reason === 'completed' ? 'aborted' : reason) } = end;
     this.#deadlines.endAll();
-    for (const unlisten of this.#unlisten) unlisten();
+    this.#unwatch?.();
     this.#signaling.close();
     this.#releaseMedia();
     this.#setState('ended');
     this.#live.reject(error);
-    this.#peerReady.reject(error);
+    this.#certificate.reject(error);
     this.#ended.resolve(end);
     this.emit('ended', end);
   }
 
   #releaseMedia(): void {
-    this.#firstMedia.close();
-    this.#peer?.close();
+    this.#recovery.close();
+    this.#connections.close();
     this.#local.close();
-    if (this.#participants.arrange([])) this.emit('participants', this.participants);
   }
 }
-
-const sends = (direction: MediaDirection | undefined): boolean => direction === 'sendrecv' || direction === 'sendonly';

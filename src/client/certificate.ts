@@ -10,3 +10,7 @@ export async function makeCertificate(): Promise<RTCCertificate | undefined> {
     return undefined;
   }
 }
+
+/** Whether a later connection of the call can have the certificate of the first. */
+export const keepsCertificate = (own: RTCCertificate | undefined): boolean =>
+  own !== undefined || typeof globalThis.RTCPeerConnection?.generateCertificate === 'function';

@@ -25,12 +25,8 @@ const LIMITS = {
   offer: { seconds: 10, code: 'network_error', what: 'the offer that answers the start: the server is silent' },
   answer: { seconds: 12, code: 'negotiation_failed', what: 'the browser to answer the offer' },
   live: { seconds: 30, code: 'network_error', what: 'live after the answer: the server is silent' },
-  // A network that is away for 12 s is nothing unusual on the move.
-  reoffer: {
-    seconds: 15,
-    code: 'network_error',
-    what: 'the offer that restart_ice or a change of media asks for: the network is gone, or the server is silent',
-  },
+  // What is silent as long has been left behind, by a change of networks say: the call comes back on another socket.
+  reoffer: { seconds: 5, code: 'network_error', what: 'the offer that restart_ice or a change of media asks for' },
   media: { seconds: 35, code: 'network_error', what: 'media to come through again after ICE had lost its way' },
   end: { seconds: 2, code: 'network_error', what: 'the server to say that the call has ended' },
   expiry: { seconds: 5, code: 'network_error', what: 'the server to say that the session has expired' },
@@ -41,12 +37,12 @@ export type Wait = keyof typeof LIMITS;
 /** `setTimeout` takes no more; longer would be at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** The timers of a call's waits. One that runs out is told as the error that ends the call. */
+/** The timers of a call's waits. One that runs out is told as the error that ends the call, unless there is another way. */
 export class Deadlines {
-  readonly #late: (code: Limit['code'], message: string) => void;
+  readonly #late: (code: Limit['code'], message: string, wait: Wait) => void;
   readonly #timers = new Map<Wait, ReturnType<typeof setTimeout>>();
 
-  constructor(late: (code: Limit['code'], message: string) => void) {
+  constructor(late: (code: Limit['code'], message: string, wait: Wait) => void) {
     this.#late = late;
   }
 
@@ -54,7 +50,10 @@ export class Deadlines {
   begin(wait: Wait, afterMs = 0): void {
     if (this.#timers.has(wait)) return;
     const { seconds, code, what }: Limit = LIMITS[wait];
-    const late = () => this.#late(code, `Waited ${seconds} s in vain for ${what}`);
+    const late = () => {
+      this.#timers.delete(wait);
+      this.#late(code, `Waited ${seconds} s in vain for ${what}`, wait);
+    };
     this.#timers.set(wait, setTimeout(late, Math.min(afterMs + seconds * 1000, LONGEST_TIMER_MS)));
   }
 

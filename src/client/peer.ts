@@ -43,7 +43,7 @@ export function checkOptions({ certificate, ...options }: PeerOptions & Pick<Con
   }
 }
 
-/** The one RTCPeerConnection of a call; it only ever answers. */
+/** One RTCPeerConnection; it only ever answers. */
 export class Peer {
   readonly #pc: RTCPeerConnection;
   readonly #listener: PeerListener;
@@ -95,6 +95,11 @@ export class Peer {
       .map(({ transceiver, section }) => ({ mid: section.mid, own: section.canSend, receiver: transceiver.receiver }));
   }
 
+  /** Whether ICE gets through. */
+  get reachable(): boolean {
+    return ['connected', 'completed'].includes(this.#pc.iceConnectionState);
+  }
+
   getStats(): Promise<RTCStatsReport> {
     return this.#pc.getStats();
   }
@@ -122,7 +127,7 @@ export class Peer {
   #onIce(): void {
     clearTimeout(this.#patience);
     const state = this.#pc.iceConnectionState;
-    if (state === 'connected' || state === 'completed') this.#listener.reachable();
+    if (this.reachable) this.#listener.reachable();
     if (state === 'failed') this.#listener.unreachable();
     if (state === 'disconnected') {
       this.#patience = setTimeout(() => this.#listener.unreachable(), DISCONNECTED_PATIENCE_MS);

@@ -1,9 +1,12 @@
-import { SUBPROTOCOL } from '../protocol/codes.ts';
-import type { ClientMessage, ServerMessage, StartMessage } from '../protocol/messages.ts';
-import { openSocket, webSocketUrl } from './address.ts';
+import { type CallErrorCode, CLOSE_CODES } from '../protocol/codes.ts';
+import type { ClientMessage, FirstMessage, ServerMessage, SessionInfo, StartMessage } from '../protocol/messages.ts';
+import { webSocketUrls } from './address.ts';
+import { keepsCertificate } from './certificate.ts';
 import type { Deadlines } from './deadlines.ts';
-import { CallError, type CallErrorDetails, isServerCode } from './errors.ts';
-import { earlyStart } from './start.ts';
+import { CallError } from './errors.ts';
+import { Reconnection } from './reconnection.ts';
+import { SignalSocket } from './signal-socket.ts';
+import { makeResume } from './start.ts';
 import type { ConnectOptions } from './types.ts';
 
 /** The server wants a start 5 s after the upgrade; a token that takes longer gets a socket of its own. */
@@ -12,29 +15,50 @@ const TOKEN_PATIENCE_MS = 4000;
 const UNOPENED =
   'The WebSocket could not be opened: check the address, and that what stands before the server passes WebSockets on';
 
+const GONE = 'The session is over on the server, or goes on on a newer socket';
+
+/** Of a server that does not say its own, in milliseconds. */
+const GRACE_MS = 30_000;
+
+/** What may be otherwise at the next try to come back. */
+const PASSING = new Set<CallErrorCode>(['unavailable', 'at_capacity', 'rate_limited']);
+
 export interface SignalingListener {
   open(): void;
   message(message: ServerMessage): void;
-  /** The socket is gone and this was not asked for. */
-  lost(details: CallErrorDetails): void;
+  /** The server is not heard at the moment; it is again from the message `resumed` on. */
+  reconnecting(): void;
+  /** Nothing more will be heard, and this was not asked for. */
+  lost(error: CallError): void;
   /** No start could be made. */
   failed(error: CallError): void;
 }
 
-/** The WebSocket of one call, and the quickest way to get its start to the server. */
+/** The connection to the server: a socket to start with, and others to come back with to the same session. */
 export class Signaling {
-  readonly #address: string;
+  readonly #addresses: readonly string[];
+  readonly #fresh: boolean;
   readonly #listener: SignalingListener;
   readonly #deadlines: Deadlines;
-  #socket: WebSocket | undefined;
-  /** The start that goes in a frame as soon as the socket is open. */
-  #pending: StartMessage | undefined;
+  readonly #reconnection = new Reconnection({ attempt: () => this.#resume(), gaveUp: (ms) => this.#giveUp(ms) });
+  /** Which address is next. */
+  #next = 0;
+  #socket: SignalSocket | undefined;
+  #start: StartMessage | undefined;
   #presented = false;
+  #session: SessionInfo | undefined;
+  /** Why the last try to come back was in vain. */
+  #refusal: CallErrorCode | undefined;
+  /** The call is being hung up. */
+  #leaving = false;
+  /** The server has said its last word. */
+  #over = false;
   #closed = false;
 
   /** Throws `address_invalid`. */
-  constructor(url: string | URL, deadlines: Deadlines, listener: SignalingListener) {
-    this.#address = webSocketUrl(url);
+  constructor({ url, certificate }: ConnectOptions, deadlines: Deadlines, listener: SignalingListener) {
+    this.#addresses = webSocketUrls(url);
+    this.#fresh = keepsCertificate(certificate);
     this.#deadlines = deadlines;
     this.#listener = listener;
   }
@@ -44,36 +68,73 @@ export class Signaling {
    * the socket opens meanwhile. Throws `address_invalid`.
    */
   present({ token, getToken }: ConnectOptions, startWith: (token: string) => StartMessage): void {
-    if (token !== undefined) return this.#start(startWith(token));
-    this.#open([SUBPROTOCOL]);
+    if (token !== undefined) return this.#begin(startWith(token));
+    this.#open();
     this.#fetch(getToken)
-      .then((token) => this.#startLater(startWith(token)))
+      .then((token) => this.#beginLater(startWith(token)))
       .catch((error: CallError) => this.#listener.failed(error));
   }
 
   /** Whether the server may have seen the start. */
   get presented(): boolean {
-    return this.#presented;
+    return this.#presented || this.#socket?.presented === true;
   }
 
+  /** Whether the server knows of the call, and hears of its end. */
   get started(): boolean {
-    return this.#presented && this.#socket?.readyState === WebSocket.OPEN;
+    return this.reconnecting || (this.presented && this.#socket?.open === true);
   }
 
+  get reconnecting(): boolean {
+    return this.#reconnection.running;
+  }
+
+  /** What is said while nobody hears it is lost. */
   send(message: ClientMessage): void {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (!this.reconnecting) this.#socket?.send(message);
+  }
+
+  /** Now, or as soon as the server hears. */
+  hangUp(): void {
+    this.#leaving = true;
+    this.send({ type: 'hangup' });
+  }
+
+  /** There is a network again. */
+  retry(): void {
+    this.#reconnection.now();
+  }
+
+  /** The socket says nothing any more, although it may still look open; false when there is no way back. */
+  renew(): boolean {
+    if (this.reconnecting || !this.#mayReturn) return false;
+    this.#comeBack();
+    return true;
+  }
+
+  /** The socket of the start does not open: tries the next address; false when there is none left. */
+  openNext(): boolean {
+    while (!this.#session && this.#next < this.#addresses.length) {
+      this.#drop();
+      try {
+        this.#open();
+        return true;
+      } catch {
+        // This browser refuses the address; another one may do.
+      }
+    }
+    return false;
   }
 
   close(): void {
     this.#closed = true;
-    this.#drop();
+    this.#reconnection.end();
+    this.#drop(1000);
   }
 
-  #start(start: StartMessage): void {
-    const protocols = earlyStart(start);
-    this.#presented = protocols !== undefined;
-    if (!protocols) this.#pending = start;
-    this.#open(protocols ?? [SUBPROTOCOL]);
+  #begin(start: StartMessage): void {
+    this.#start = start;
+    this.#open();
   }
 
   /** Rejects with `token_unavailable`. */
@@ -90,105 +151,101 @@ export class Signaling {
     }
   }
 
-  #startLater(start: StartMessage): void {
+  #beginLater(start: StartMessage): void {
     if (this.#closed) return;
-    if (!this.#socket) return this.#start(start);
-    this.#pending = start;
-    if (this.#socket.readyState === WebSocket.OPEN) this.#sayStart();
+    if (!this.#socket) {
+      this.#next = 0;
+      return this.#begin(start);
+    }
+    this.#start = start;
+    this.#socket.present(start);
+    if (this.#socket.presented) this.#deadlines.begin('offer');
   }
 
-  #open(protocols: string[]): void {
-    const socket = openSocket(this.#address, protocols);
-    this.#socket = socket;
+  /** Opens the socket of a start. */
+  #open(): void {
     this.#deadlines.begin('socket');
-    let opened = false;
-    const current = () => this.#socket === socket;
-    socket.onopen = () => {
-      if (!current()) return;
-      opened = true;
+    this.#connect(this.#start, () => {
       this.#deadlines.end('socket');
-      this.#sayStart();
+      if (this.#socket?.presented) this.#deadlines.begin('offer');
       this.#listener.open();
-    };
-    socket.onmessage = ({ data }) => {
-      const message = current() ? readServerMessage(data) : undefined;
-      if (message) this.#hear(message);
-    };
-    socket.onclose = ({ code }) => {
-      if (!current()) return;
-      this.close();
-      this.#listener.lost({ closeCode: code, ...(!opened && { message: UNOPENED }) });
-    };
-    // A close follows. Outside browsers an error that nobody hears may end the whole program (ws does so).
-    socket.onerror = () => {};
+    });
+  }
+
+  #connect(first: FirstMessage | undefined, opened: () => void): void {
+    const address = this.#addresses[this.#next++ % this.#addresses.length]!;
+    this.#socket = new SignalSocket(address, first, {
+      opened,
+      message: (message) => this.#hear(message),
+      closed: (code, opened) => this.#onClosed(code, opened),
+    });
   }
 
   #hear(message: ServerMessage): void {
-    // Its patience is over and ours, by its settings or by the slow timers of a page in the background, is not.
-    if (message.type === 'error' && message.code === 'start_timeout' && !this.#hasStart) return this.#drop();
+    if (message.type === 'error') {
+      // Its patience is over and ours, by its settings or by the slow timers of a page in the background, is not.
+      if (message.code === 'start_timeout' && !this.#socket?.hasFirst) return this.#drop();
+      if (this.#mayReturn && PASSING.has(message.code)) return this.#comeBack(message.code);
+    }
+    if (message.type === 'error' || message.type === 'ended') this.#over = true;
+    if (message.type === 'offer' || message.type === 'resumed') this.#session = message.session;
+    if (message.type === 'resumed') this.#reconnection.end();
+    if (message.type === 'resumed' && this.#leaving) return this.send({ type: 'hangup' });
     this.#listener.message(message);
   }
 
-  get #hasStart(): boolean {
-    return this.#presented || this.#pending !== undefined;
+  #onClosed(code: number, opened: boolean): void {
+    if (this.#mayReturn && !isFinal(code)) return this.#comeBack();
+    if (!opened && this.openNext()) return;
+    this.#lose(code, opened);
   }
 
-  /** In a frame, unless it went with the upgrade request or has to be fetched first. */
-  #sayStart(): void {
-    if (this.#pending) {
-      this.send(this.#pending);
-      this.#presented = true;
-      this.#pending = undefined;
+  /** Whether a lost socket leaves a session to come back to. A hang-up that was said may have been heard. */
+  get #mayReturn(): boolean {
+    return this.#session !== undefined && !this.#over && (!this.#leaving || this.reconnecting);
+  }
+
+  #comeBack(refusal?: CallErrorCode): void {
+    this.#refusal = refusal;
+    this.#drop();
+    if (this.reconnecting) return this.#reconnection.failed();
+    this.#listener.reconnecting();
+    this.#reconnection.begin(this.#session?.grace_ms ?? GRACE_MS);
+  }
+
+  #resume(): void {
+    this.#drop();
+    try {
+      this.#connect(makeResume(this.#session!, this.#fresh), () => {});
+    } catch {
+      // As above.
+      this.#reconnection.failed();
     }
-    if (this.#presented) this.#deadlines.begin('offer');
   }
 
-  #drop(): void {
+  #giveUp(ms: number): void {
+    const told = this.#refusal ? `it last said ${this.#refusal}` : 'the network is gone, or nobody answers there';
+    const message = `Tried for ${Math.round(ms / 1000)} s in vain to come back to the call on the server: ${told}`;
+    this.close();
+    this.#listener.lost(new CallError('network_error', { message }));
+  }
+
+  #lose(closeCode: number, opened: boolean): void {
+    this.close();
+    const details = { closeCode, retryable: !this.presented };
+    if (closeCode === CLOSE_CODES.session_gone)
+      return this.#listener.lost(new CallError('session_gone', { ...details, message: GONE }));
+    this.#listener.lost(new CallError('network_error', { ...details, ...(!opened && { message: UNOPENED }) }));
+  }
+
+  #drop(code?: 1000): void {
     const socket = this.#socket;
+    this.#presented = this.presented;
     this.#socket = undefined;
     this.#deadlines.end('socket');
-    socket?.close();
+    socket?.close(code);
   }
 }
 
-/**
- * The server's message, or undefined for what a newer server may say and this client does not know. The server is the
- * one that the page chose, so only what the client relies on is looked at.
- */
-export function readServerMessage(data: unknown): ServerMessage | undefined {
-  if (typeof data !== 'string') return undefined;
-  const message = parse(data);
-  return message && isKnown(message) ? (message as unknown as ServerMessage) : undefined;
-}
-
-function parse(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isKnown(message: Record<string, unknown>): boolean {
-  switch (message.type) {
-    case 'offer':
-      return typeof message.sdp === 'string' && typeof message.offer_id === 'string' && isObject(message.session);
-    case 'resumed':
-      return isObject(message.session);
-    case 'tracks':
-      return Array.isArray(message.tracks) && message.tracks.every(isObject);
-    case 'expiring':
-      return typeof message.expires_in_ms === 'number';
-    case 'ended':
-      return typeof message.reason === 'string';
-    case 'error':
-      return typeof message.code === 'string' && isServerCode(message.code);
-    case 'live':
-      return true;
-    default:
-      return false;
-  }
-}
-
-const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+/** What the server says with its code has been decided, whether or not its message came through. */
+const isFinal = (code: number): boolean => code >= 4400 && code < 4500 && code !== CLOSE_CODES.rate_limited;

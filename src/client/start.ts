@@ -1,5 +1,6 @@
 import { EARLY_START_PREFIX, SUBPROTOCOL } from '../protocol/codes.ts';
-import type { StartMessage, WantedMedia } from '../protocol/messages.ts';
+import type { FirstMessage, ResumeMessage, SessionInfo, StartMessage, WantedMedia } from '../protocol/messages.ts';
+import { keepsCertificate } from './certificate.ts';
 import type { ConnectOptions } from './types.ts';
 
 /** Longest second subprotocol that is sent, in characters; above it the start goes in a frame. */
@@ -13,14 +14,25 @@ export function makeStart(
 ): StartMessage {
   const value = certificate?.getFingerprints().find(({ algorithm }) => algorithm === 'sha-256')?.value;
   const bound = value && { dtls_fingerprint: `sha-256 ${value.toUpperCase()}` };
-  return { type: 'start', endpoint_id: endpointId, token, media, ...bound };
+  return { type: 'start', endpoint_id: endpointId, token, media, ...bound, ...freshIf(keepsCertificate(certificate)) };
 }
 
+/** The first message of a client that lost its socket. */
+export const makeResume = ({ id, ticket }: SessionInfo, fresh: boolean): ResumeMessage => ({
+  type: 'resume',
+  session_id: id,
+  ticket,
+  ...freshIf(fresh),
+});
+
+/** Says that an offer for a new connection can be answered. */
+const freshIf = (fresh: boolean) => fresh && { fresh };
+
 /**
- * The subprotocols of an upgrade request that carries its `start`, so that the offer is the first frame to come back;
- * undefined when the start is too long for a header, or the platform cannot encode it.
+ * The subprotocols of an upgrade request that carries its first message, so that the answer to it is the first frame to come
+ * back; undefined when the message is too long for a header, or the platform cannot encode it.
  */
-export function earlyStart(start: StartMessage): [string, string] | undefined {
+export function earlyStart(start: FirstMessage): [string, string] | undefined {
   if (typeof TextEncoder === 'undefined' || typeof btoa === 'undefined') return undefined;
   const bytes = new TextEncoder().encode(JSON.stringify(start));
   if (bytes.length > MAX_EARLY_START) return undefined;

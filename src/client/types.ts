@@ -3,8 +3,11 @@ import type { MediaChoices } from './devices.ts';
 import type { CallError } from './errors.ts';
 
 export interface ConnectBase {
-  /** `ws_url` of the minted token; http(s) and relative forms do as well. */
-  url: string | URL;
+  /**
+   * `ws_url` of the minted token; http(s) and relative forms do as well. Of a list the first one that opens is taken, and the
+   * next one after every loss of the socket.
+   */
+  url: string | URL | readonly (string | URL)[];
   endpointId: string;
   /** Camera and microphone unless told otherwise; a kind that is not named is left out. */
   media?: MediaChoices;
@@ -21,7 +24,8 @@ export interface ConnectBase {
 export type ConnectOptions = ConnectBase &
   ({ token: string; getToken?: never } | { token?: never; getToken: () => string | Promise<string> });
 
-export type CallState = 'connecting' | 'answering' | 'live' | 'ending' | 'ended';
+/** `reconnecting`: the way to the server, or the media of a call that was live, is being restored. */
+export type CallState = 'connecting' | 'answering' | 'live' | 'reconnecting' | 'ending' | 'ended';
 
 /** Milliseconds since `connect()`; first media means the first frame that was decoded and delivered. */
 export interface Timings {
@@ -49,6 +53,8 @@ export interface CallEnd {
 
 export interface CallEvents {
   state: CallState;
+  /** In the state `reconnecting`: whether media comes in meanwhile, at first and whenever that changes. */
+  reconnecting: { media: boolean };
   session: SessionDetails;
   /** The caller's own tracks changed. */
   local: MediaStream;

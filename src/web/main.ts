@@ -12,8 +12,14 @@ const STATE_TEXT: Record<CallState, string> = {
   connecting: 'Presenting the token…',
   answering: 'Connecting media…',
   live: 'Live',
+  reconnecting: 'Reconnecting…',
   ending: 'Hanging up…',
   ended: 'Over',
+};
+
+const RECONNECTING_TEXT = {
+  flows: 'The server is out of reach for the moment. Sound and picture go on meanwhile.',
+  stands: 'Sound and picture are being restored. The call goes on by itself.',
 };
 
 const departure = new DepartureView();
@@ -61,7 +67,11 @@ function start(minted: Minted): void {
   else lifeFromCall(current, minted.created_at, (record) => ticket.show(record));
   current.on('state', (state) => {
     setState(state, STATE_TEXT[state]);
+    byId('reconnecting').hidden = state !== 'reconnecting';
     life?.look();
+  });
+  current.on('reconnecting', ({ media }) => {
+    byId('reconnecting').textContent = RECONNECTING_TEXT[media ? 'flows' : 'stands'];
   });
   current.on('session', ({ expiresInMs }) => ticket.countDown({ inMs: expiresInMs, label: 'Session ends in' }));
   current.on('local', () => showMedia(current));
@@ -73,6 +83,7 @@ function start(minted: Minted): void {
   timings.show({});
   showMedia(current);
   hideDeviceTrouble();
+  byId('reconnecting').hidden = true;
   show(running, departure.form, over);
   // The button that was pressed is gone, and on a phone it stood far below the pictures.
   byId('hangup').focus({ preventScroll: true });

@@ -133,14 +133,6 @@ describe('a call that waits in vain', { timeout: 60_000 }, () => {
     expect(await later(30)).toEqual(ended('network_error', /live/));
   });
 
-  it('for the offer that it has asked for', async () => {
-    await begin();
-    await page.evaluate(() => call.live);
-    relay.unheard.add('offer');
-    await page.evaluate(() => globalThis.dispatchEvent(new Event('online')));
-    expect(await later(15)).toEqual(ended('network_error', /restart_ice/, { live: 'resolved' }));
-  });
-
   it('for the server to say that it is over, by hang-up, by an error or by its time', async () => {
     relay.unheard.add('ended').add('close');
     await begin();

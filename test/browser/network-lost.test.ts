@@ -22,7 +22,9 @@ import { OtherHost } from '../support/other-host.ts';
     };
     await expect.poll(state, { timeout: 30_000 }).toBe('ended');
     await host.network.plug();
-    expect(await page.evaluate(async () => (await call.ended).error?.message)).toMatch(/offer that restart_ice/);
+    expect(await page.evaluate(async () => (await call.ended).error?.message)).toMatch(
+      /^Tried for 60 s in vain to come back/,
+    );
     await page.close();
   });
 });

@@ -32,9 +32,9 @@ describe('a wait', () => {
   });
 
   it('is not made longer by beginning again', () => {
-    deadlines.begin('reoffer');
+    deadlines.begin('offer');
     vi.advanceTimersByTime(9_000);
-    deadlines.begin('reoffer');
+    deadlines.begin('offer');
     vi.advanceTimersByTime(6_000);
     expect(told).toHaveLength(1);
     vi.advanceTimersByTime(60_000);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CallError } from '../../src/client/errors.ts';
-import { readServerMessage } from '../../src/client/signaling.ts';
+import { readServerMessage } from '../../src/client/server-message.ts';
 
 const session = {
   id: 'sess_1',

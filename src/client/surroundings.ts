@@ -5,8 +5,26 @@ interface Connection extends EventTarget {
   readonly type?: string;
 }
 
-/** Calls `changed` when the device is on another network, until the returned function is called. Deaf outside browsers. */
-export function watchNetwork(changed: () => void): () => void {
+export interface SurroundingsListener {
+  /** The device is on another network. */
+  networkChanged(): void;
+  /** The page is reloaded or left. */
+  left(): void;
+  aborted(): void;
+}
+
+/** Listens to all that is around a call until the returned function is called. Outside browsers there is less to hear. */
+export function watchSurroundings(listener: SurroundingsListener, signal: AbortSignal | undefined): () => void {
+  const ends = [...watchNetwork(() => listener.networkChanged())];
+  if (typeof globalThis.addEventListener === 'function')
+    ends.push(listen(globalThis, 'pagehide', () => listener.left()));
+  if (signal) ends.push(listen(signal, 'abort', () => listener.aborted()));
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
+function watchNetwork(changed: () => void): (() => void)[] {
   const connection = (globalThis.navigator as { connection?: Connection } | undefined)?.connection;
   let type = connection?.type;
   // `change` also tells estimates of speed, every few seconds: only another kind of network matters.
@@ -18,7 +36,5 @@ export function watchNetwork(changed: () => void): () => void {
   const ends: (() => void)[] = [];
   if (typeof globalThis.addEventListener === 'function') ends.push(listen(globalThis, 'online', changed));
   if (typeof connection?.addEventListener === 'function') ends.push(listen(connection, 'change', changedType));
-  return () => {
-    for (const end of ends) end();
-  };
+  return ends;
 }
