@@ -6,12 +6,13 @@ process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cach
 
 /** These wait more than they work: three files share two cores well. */
 const WAITING = [
-  'test/{backend,client,config,demo,directory,gateway,http,mint,protocol,redis,reference,sdp,session,shared,store,telemetry,tokens}/**/*.test.ts',
+  'test/{backend,client,cluster,config,demo,directory,gateway,http,mint,protocol,redis,reference,sdp,session,shared,store,telemetry,tokens}/**/*.test.ts',
   'test/*.test.ts',
 ];
 /** Of those, the ones that start Redis. */
 const REDIS = [
   'test/{redis,store}/**/*.test.ts',
+  'test/cluster/nodes.test.ts',
   'test/directory/redis-directory.test.ts',
   'test/mint/refresh-retry.test.ts',
   'test/session/finisher.test.ts',

@@ -5,13 +5,16 @@ import { Deployment } from '../support/deployment.ts';
 import { TestRedis } from '../support/redis.ts';
 import { startCall } from '../support/ws-client.ts';
 
+/** The call is never answered; it only has to be there. */
+const PATIENT = { answer_timeout_ms: 120_000, connect_timeout_ms: 120_000 };
+
 let redis: TestRedis;
 let deployment: Deployment;
 beforeAll(async () => {
   redis = await TestRedis.start();
   deployment = await Deployment.create({
     redisUrl: redis.url,
-    settings: { media: { workers: 1, max_calls_per_worker: 10 } },
+    settings: { media: { workers: 1, max_calls_per_worker: 10 }, session: PATIENT },
   });
 });
 afterAll(async () => {
@@ -29,6 +32,7 @@ const callgateNodes = async (...args: string[]): Promise<string> => {
 };
 
 it('callgate nodes lists the processes of a Redis, with REDIS_URL alone', { timeout: 60_000 }, async () => {
+  await redis.cli('FLUSHALL');
   const [first, second] = await Promise.all([
     deployment.server({ CALLGATE_NODE_NAME: 'gate-1' }),
     deployment.server({ CALLGATE_NODE_NAME: 'gate-2' }),
