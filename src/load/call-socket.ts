@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Compile } from 'typebox/compile';
 import { WebSocket } from 'ws';
 import { CONNECT_PATH, EARLY_START_PREFIX, SUBPROTOCOL } from '../protocol/codes.ts';
-import { type ClientMessage, SERVER_MESSAGES, type ServerMessage, type StartMessage } from '../protocol/messages.ts';
+import { type ClientMessage, type FirstMessage, SERVER_MESSAGES, type ServerMessage } from '../protocol/messages.ts';
 import { codeOf, membersOf, problemCode } from './foreign.ts';
 
 export type OfferMessage = Extract<ServerMessage, { type: 'offer' }>;
@@ -36,10 +36,10 @@ export class CallSocket {
   #trouble: string | undefined;
   #cause: string | undefined;
 
-  /** Opens it at `url` (http or https); a `start` travels in the upgrade request, which saves a round trip. */
-  constructor(url: string, listener: SocketListener, start?: StartMessage) {
+  /** Opens it at `url` (http or https); the first message may travel in the upgrade request, which saves a round trip. */
+  constructor(url: string, listener: SocketListener, first?: FirstMessage) {
     this.listener = listener;
-    const protocols = start === undefined ? [SUBPROTOCOL] : [SUBPROTOCOL, earlyStart(start)];
+    const protocols = first === undefined ? [SUBPROTOCOL] : [SUBPROTOCOL, early(first)];
     this.#ws = new WebSocket(url.replace(/^http/, 'ws') + CONNECT_PATH, protocols, OPTIONS);
     this.#ws.on('open', () => this.listener?.opened?.());
     this.#ws.on('message', (data) => this.#hear(String(data)));
@@ -84,7 +84,7 @@ export class CallSocket {
   }
 }
 
-const earlyStart = (start: StartMessage): string =>
+const early = (start: FirstMessage): string =>
   EARLY_START_PREFIX + Buffer.from(JSON.stringify(start)).toString('base64url');
 
 /** Codes and reasons of a later release, or of a server that is no callgate, are heard too: they are what is to be counted. */

@@ -1,24 +1,41 @@
-import type { Peer } from '../peer/peer.ts';
 import type { ServerMessage, SessionInfo, StartMessage } from '../protocol/messages.ts';
 import { CallSocket, type OfferMessage } from './call-socket.ts';
+import { Comeback, isPassing } from './comeback.ts';
+import type { Connections } from './connections.ts';
 import { Failure } from './failure.ts';
+import { Losses } from './losses.ts';
+
+export interface CallOptions {
+  /** Answers the offers; without it they stay unanswered. */
+  media: Promise<Connections> | undefined;
+  /** Milliseconds after the start of the run. */
+  now(): number;
+  /** Where a client that lost its socket comes back; without addresses it does not. */
+  urls: readonly string[];
+  /** Whether it follows fresh offers. */
+  fresh: boolean;
+}
 
 /** One session as its client lives it: what it hears, what it answers, and the socket of the moment. */
 export class Call {
-  readonly #peer: Promise<Peer> | undefined;
-  readonly #now: () => number;
+  readonly losses: Losses;
+  readonly #options: CallOptions;
   readonly #offered = Promise.withResolvers<OfferMessage>();
   readonly #ended = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<never>();
-  #resumed = Promise.withResolvers<void>();
+  #back: Promise<void> = Promise.resolve();
+  #comeback: Comeback | undefined;
+  #answering: Promise<void> = Promise.resolve();
   #socket: CallSocket | undefined;
   #session: SessionInfo | undefined;
+  #freshOffer: string | undefined;
+  #hangingUp = false;
+  #left = false;
   #end: { reason: string; atMs: number } | undefined;
 
-  /** `peer` answers the offers, without one they stay unanswered; `now` is milliseconds after the start of the run. */
-  constructor(peer: Promise<Peer> | undefined, now: () => number) {
-    this.#peer = peer;
-    this.#now = now;
+  constructor(options: CallOptions) {
+    this.#options = options;
+    this.losses = new Losses(options.now);
     // Whoever waits for something hears of a failure; when nobody waits, nobody needs to.
     void Promise.allSettled([this.#failed.promise]);
   }
@@ -32,9 +49,9 @@ export class Call {
     return this.#ended.promise;
   }
 
-  /** Resolves when the session goes on after `resume`. */
-  get resumed(): Promise<void> {
-    return this.#resumed.promise;
+  /** Resolves when the client that lost its socket is back, or cannot come back; at once while it has one. */
+  get back(): Promise<void> {
+    return this.#back;
   }
 
   /** Rejects with a `Failure` when the session cannot go on. */
@@ -61,23 +78,21 @@ export class Call {
 
   /** Breaks the socket; the session is left to the server. */
   lose(): void {
+    this.#left = true;
     this.#socket?.kill();
   }
 
-  /** Comes back on a new socket with the newest ticket. */
-  resume(url: string): void {
-    if (!this.#session) return;
-    const { id, ticket } = this.#session;
-    this.#resumed = Promise.withResolvers<void>();
-    const socket = new CallSocket(url, {
-      ...this.#listener(),
-      opened: () => socket.send({ type: 'resume', session_id: id, ticket }),
-    });
-    this.#socket = socket;
+  /** Breaks the socket, and comes back. */
+  kill(): void {
+    if (this.#comeback) return;
+    this.#socket?.kill();
+    this.#comeBack(true);
   }
 
+  /** Once it is back, if it is away. */
   hangUp(): void {
-    this.#socket?.send({ type: 'hangup' });
+    this.#hangingUp = true;
+    if (!this.#comeback) this.#socket?.send({ type: 'hangup' });
   }
 
   /** Id of the session, once it is offered. */
@@ -91,6 +106,8 @@ export class Call {
 
   /** Leaves; a session that has not ended hears its client go. */
   close(): void {
+    this.#left = true;
+    this.#comeback?.leave();
     if (this.#end) this.#socket?.close();
     else this.#socket?.kill();
   }
@@ -98,10 +115,42 @@ export class Call {
   #listener() {
     return {
       said: (message: ServerMessage) => this.#hear(message),
-      closed: (code: string, cause?: string) => {
-        if (!this.#end) this.fail(code, cause);
-      },
+      closed: (code: string, cause?: string) => this.#lost(code, cause),
     };
+  }
+
+  #lost(code: string, cause?: string): void {
+    if (this.#end || this.#left) return;
+    if (this.#session && this.#options.urls.length > 0 && isPassing(code)) this.#comeBack(false);
+    else this.fail(code, cause);
+  }
+
+  #comeBack(killed: boolean): void {
+    if (!this.#session) return;
+    const { id: session_id, ticket, grace_ms: graceMs } = this.#session;
+    const { urls, fresh } = this.#options;
+    const message = { type: 'resume', session_id, ticket, ...(fresh && { fresh }) } as const;
+    this.losses.lost(killed);
+    const comeback = new Comeback({
+      urls,
+      message,
+      graceMs,
+      resumed: (socket, { session }) => {
+        this.losses.returned(ticket, session.ticket);
+        this.#comeback = undefined;
+        this.#session = session;
+        this.#socket = socket;
+        socket.listener = this.#listener();
+        if (this.#hangingUp) this.hangUp();
+      },
+    });
+    this.#comeback = comeback;
+    this.#back = comeback.run().then((code) => {
+      if (code === undefined) return;
+      this.losses.gone(code);
+      this.#comeback = undefined;
+      this.fail(code);
+    });
   }
 
   #hear(message: ServerMessage): void {
@@ -109,16 +158,20 @@ export class Call {
       case 'offer':
         this.#session = message.session;
         this.#offered.resolve(message);
-        return void this.#answer(message);
-      case 'resumed':
-        this.#session = message.session;
-        return this.#resumed.resolve();
+        this.#answering = this.#answering.then(() => this.#answer(message));
+        return;
+      case 'live':
+        this.losses.live();
+        return void this.#options.media?.then((media) => media.live());
       case 'ended':
-        this.#end ??= { reason: message.reason, atMs: this.#now() };
+        this.#end ??= { reason: message.reason, atMs: this.#options.now() };
         return this.#ended.resolve();
       case 'error':
-        return this.fail(message.code);
-      case 'live':
+        // The close that follows is a loss like any other.
+        if (!isPassing(message.code)) this.fail(message.code);
+        else if (!this.#session || this.#options.urls.length === 0) this.fail(message.code);
+        return;
+      case 'resumed':
       case 'tracks':
       case 'expiring':
         return;
@@ -127,12 +180,19 @@ export class Call {
     }
   }
 
-  async #answer({ offer_id, sdp }: OfferMessage): Promise<void> {
+  async #answer({ offer_id, sdp, fresh }: OfferMessage): Promise<void> {
     try {
-      const answer = await (await this.#peer)?.answer(sdp);
-      if (answer !== undefined) this.#socket?.send({ type: 'answer', offer_id, sdp: answer });
-    } catch {
-      this.fail('answer_failed');
+      const media = await this.#options.media;
+      if (!media || this.#left) return;
+      // It comes again after a loss, until it is answered.
+      if (fresh && offer_id !== this.#freshOffer) {
+        this.#freshOffer = offer_id;
+        this.losses.freshOffer();
+        await media.renew();
+      }
+      this.#socket?.send({ type: 'answer', offer_id, sdp: await media.answer(sdp) });
+    } catch (error) {
+      this.fail(error instanceof Failure ? error.code : 'answer_failed');
     }
   }
 }

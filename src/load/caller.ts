@@ -1,10 +1,10 @@
 import type { Media } from '../peer/index.ts';
-import { createPeer } from '../peer/index.ts';
-import type { Peer } from '../peer/peer.ts';
 import type { StartMessage } from '../protocol/messages.ts';
 import type { Backend } from './backend.ts';
 import { Call } from './call.ts';
 import type { OfferMessage } from './call-socket.ts';
+import { type Churn, killsOf } from './churn.ts';
+import { Connections } from './connections.ts';
 import { faultOf } from './ending.ts';
 import { Failure } from './failure.ts';
 import type { Outcome, Stage, Step } from './outcome.ts';
@@ -20,8 +20,10 @@ export interface RunOptions {
   clientsPerToken: number;
   /** Whether each token is presented again after its session. */
   reuse: boolean;
-  /** Probability that a session's socket is killed once, and resumed. */
-  churn: number;
+  /** How often a session's socket is killed; the client then comes back. */
+  churn?: Churn | undefined;
+  /** Whether clients follow fresh offers. With it, or with churn, they come back whenever they lose their socket. */
+  fresh?: boolean | undefined;
 }
 
 export interface CallerDeps {
@@ -60,7 +62,7 @@ export class Caller {
   readonly #outcome: Outcome;
   /** What flows. */
   readonly #media: Media;
-  readonly #peer: Promise<Peer> | undefined;
+  readonly #peer: Promise<Connections> | undefined;
   readonly #call: Call;
   readonly #stopped = Promise.withResolvers<void>();
   #stopping = false;
@@ -84,8 +86,10 @@ export class Caller {
       lateMs: Math.max(deps.now() - arrival.atMs, 0),
     };
     this.#media = arrival.ending === 'unconnected' ? 'none' : arrival.media;
-    this.#peer = arrival.ending === 'silence' ? undefined : openPeer(this.#media);
-    this.#call = new Call(this.#peer, deps.now);
+    this.#peer = arrival.ending === 'silence' ? undefined : openMedia(this.#media);
+    const { churn, fresh = false } = deps.options;
+    const urls = churn || fresh ? deps.options.urls.map((_, offset) => this.#url(offset)) : [];
+    this.#call = new Call({ media: this.#peer, now: deps.now, urls, fresh });
   }
 
   /** Lives the session. What goes wrong is in the outcome; it rejects for a defect of the tester only. */
@@ -126,7 +130,8 @@ export class Caller {
     this.#tokenId = id;
     this.#mark('mint');
     this.#step = 'socket';
-    const start: StartMessage = { type: 'start', endpoint_id: endpointId, token };
+    const { fresh } = this.#deps.options;
+    const start: StartMessage = { type: 'start', endpoint_id: endpointId, token, ...(fresh && { fresh }) };
     if (media === 'audio') start.media = { video: 'none' };
     await this.#present(start);
     const offer = await this.#within(this.#call.offered);
@@ -170,7 +175,7 @@ export class Caller {
   }
 
   /** Waits for ICE and DTLS and, where the offer sends media to the client, for the first packet. */
-  async #connect(peer: Peer, { sdp }: OfferMessage): Promise<void> {
+  async #connect(peer: Connections, { sdp }: OfferMessage): Promise<void> {
     void peer.firstPacket.then(() => this.#mark('first_packet'));
     this.#step = 'connected';
     await this.#within(Promise.race([peer.connected, this.#call.ended]));
@@ -184,7 +189,7 @@ export class Caller {
   }
 
   async #hold(comesBack: boolean): Promise<void> {
-    if (this.#deps.random() < this.#deps.options.churn) await this.#breakAndResume();
+    await this.#beKilled();
     await this.#pauseUntil(this.#endsMs - DRAIN_MS);
     const peer = await this.#peer;
     const flowed = this.#outcome.timings.first_packet !== undefined;
@@ -193,21 +198,27 @@ export class Caller {
     await this.#pauseUntil(this.#endsMs);
   }
 
-  /** Kills the socket at a random moment of what is left, and comes back. */
-  async #breakAndResume(): Promise<void> {
-    const now = this.#deps.now();
-    await this.#pauseUntil(now + this.#deps.random() * (this.#endsMs - now));
-    if (this.#stopping || this.#call.end) return;
-    this.#outcome.churn = 'killed';
-    this.#call.lose();
-    this.#call.resume(this.#url());
-    await this.#within(this.#call.resumed);
-    this.#outcome.churn = 'resumed';
+  /** Kills the socket at random moments of what is left, and comes back each time. */
+  async #beKilled(): Promise<void> {
+    const { churn } = this.#deps.options;
+    if (!churn) return;
+    for (const atMs of killsOf(churn, this.#deps.random, this.#deps.now(), this.#endsMs)) {
+      await this.#pauseUntil(atMs);
+      if (this.#stopping || this.#call.end) return;
+      this.#call.kill();
+      await this.#beBack();
+    }
+  }
+
+  /** However long it takes, which the client decides. @throws {Failure} that of the call */
+  #beBack(): Promise<unknown> {
+    return Promise.race([this.#call.back, this.#call.failed]);
   }
 
   async #end(tokenId: string): Promise<void> {
     const call = this.#call;
     const { ending } = this.#arrival;
+    await this.#beBack();
     const unasked = call.end !== undefined;
     if (this.#stopping) this.#endsMs = Math.min(this.#endsMs, this.#deps.now());
     if (ending === 'loss' && !unasked && !this.#stopping) return call.lose();
@@ -248,8 +259,15 @@ export class Caller {
     this.#race?.leave();
     const peer = await this.#peer?.catch(() => undefined);
     if (peer) this.#outcome.packets = peer.packets();
+    this.#noteLosses();
     if (this.#outcome.timings.offer !== undefined) this.#outcome.endedMs ??= this.#deps.now();
     if (peer) await pause(CLOSE_WITHIN_MS, peer.close());
+  }
+
+  #noteLosses(): void {
+    const { all, rehomed, rehomedMs } = this.#call.losses;
+    if (all.length > 0) this.#outcome.losses = all;
+    if (rehomed > 0) this.#outcome.rehomed = { times: rehomed, liveMs: rehomedMs };
   }
 
   get #backend(): Backend {
@@ -302,11 +320,9 @@ export class Caller {
   }
 }
 
-function openPeer(media: Media): Promise<Peer> {
-  const peer = createPeer(media).catch(() => {
-    throw new Failure('peer_failed');
-  });
+function openMedia(media: Media): Promise<Connections> {
+  const opened = Connections.open(media);
   // It is looked at when the offer is there.
-  void Promise.allSettled([peer]);
-  return peer;
+  void Promise.allSettled([opened]);
+  return opened;
 }

@@ -2,10 +2,10 @@ import { type Command, Option } from 'commander';
 import { withoutApiKeys } from '../mint/api-keys.ts';
 import { MEDIA } from '../peer/index.ts';
 import {
+  parseChurn,
   parseClientsPerToken,
   parseDuration,
   parseEndpoint,
-  parseProbability,
   parseRate,
   parseSeed,
   parseSessions,
@@ -68,7 +68,12 @@ function addCommonOptions(command: Command): void {
       1,
     )
     .option('--reuse', 'each token is presented again after its session; it must be refused')
-    .option('--churn <p>', "probability that a session's socket is killed once, and resumed", parseProbability, 0)
+    .option(
+      '--churn <p>',
+      "kills sockets at random, and resumes: the probability that a session's is killed once, or a rate such as 6/m",
+      parseChurn,
+    )
+    .option('--fresh', 'follow fresh connections: a session then outlives its media worker, and its process')
     .option('--threads <t>', 'default: 1 without media, else as many as it takes, cores at most', parseThreads)
     .option('--seed <s>', 'makes what is random the same again', parseSeed)
     .option('--json <file>', 'write the report as JSON; - is standard output')

@@ -6,6 +6,7 @@ import { exposedSecrets } from '../config/secret-files.ts';
 import { isApiKey } from '../mint/api-keys.ts';
 import type { Media } from '../peer/index.ts';
 import { readTextFile } from '../shared/text-file.ts';
+import { type Churn, churnText } from './churn.ts';
 import { planLoad } from './plan-load.ts';
 import { passMs, planReplay } from './plan-replay.ts';
 import { type Job, run } from './run.ts';
@@ -22,7 +23,8 @@ interface CommonOptions {
   apiKeyFile?: string;
   race: number;
   reuse?: boolean;
-  churn: number;
+  churn?: Churn;
+  fresh?: boolean;
   threads?: number;
   seed?: number;
   json?: string;
@@ -101,21 +103,22 @@ async function commonJob(
   schedule: Schedule,
   words: readonly string[],
 ): Promise<Omit<Job, 'command'>> {
-  const { url: urls, race, reuse = false, churn, json, html, fail: thresholds = [] } = options;
+  const { url: urls, race, reuse = false, churn, fresh = false, json, html, fail: thresholds = [] } = options;
   if (!urls) throw new UsageError('--url is missing: the address of a callgate');
   const seed = options.seed ?? randomInt(2 ** 32);
   const threads = options.threads ?? threadsFor(schedule, availableParallelism());
   return {
     schedule,
     apiKey: await apiKeyOf(options),
-    options: { urls, clientsPerToken: race, reuse, churn },
+    options: { urls, clientsPerToken: race, reuse, churn, fresh },
     threads,
     seed,
     words: [
       ...words,
       ...(race > 1 ? [`--race ${race}`] : []),
       ...(reuse ? ['--reuse'] : []),
-      ...(churn > 0 ? [`--churn ${churn}`] : []),
+      ...(churn ? [`--churn ${churnText(churn)}`] : []),
+      ...(fresh ? ['--fresh'] : []),
       `--threads ${threads}`,
       `--seed ${seed}`,
       ...thresholds.map(({ expression }) => `--fail '${expression}'`),

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import type { Churn } from './churn.ts';
 import { MAX_SESSIONS } from './schedule.ts';
 
 /** Arguments of the options of `load` and `replay`. Each throws an `InvalidArgumentError` that says what is allowed. */
@@ -30,6 +31,15 @@ export const parseClientsPerToken = (text: string): number => wholeIn(text, 2, 1
 export const parseThreads = (text: string): number => wholeIn(text, 1, 256);
 export const parseSeed = (text: string): number => wholeIn(text, 0, 2 ** 32 - 1);
 export const parseProbability = (text: string): number => numberIn(text, 0, 1, '0.1');
+/** A probability such as 0.1, or a rate such as 0.5/s or 6/m. */
+export function parseChurn(text: string): Churn | undefined {
+  const [, perUnit, unit] = /^(.*)\/([sm])$/.exec(text) ?? [];
+  if (perUnit !== undefined)
+    return { perSecond: numberIn(perUnit, 0.001, 600, '0.5/s or 6/m') / (unit === 'm' ? 60 : 1) };
+  const probability = parseProbability(text);
+  return probability > 0 ? { probability } : undefined;
+}
+
 export const parseSpeed = (text: string): number => numberIn(text, 0.001, 10_000, '10');
 
 export function parseEndpoint(text: string): string {

@@ -1,4 +1,5 @@
 import type { Packets } from '../peer/peer.ts';
+import type { Loss } from './losses.ts';
 
 /**
  * The stages of a session. All but `end` are counted from the scheduled arrival, so that a tester or a server that falls
@@ -48,6 +49,8 @@ export interface Outcome {
   winners?: number;
   /** Whether the token, presented again after its session, was refused or taken, or could not be presented. */
   reuse?: 'refused' | 'taken' | 'not_presented';
-  /** Whether its socket was killed, and whether the session was resumed after it. */
-  churn?: 'killed' | 'resumed';
+  /** Each time that its socket was lost while it ran. */
+  losses?: readonly Loss[];
+  /** Fresh connections that its own node offered, and how long each took from the offer until it was live. */
+  rehomed?: { times: number; liveMs: readonly number[] };
 }

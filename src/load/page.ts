@@ -49,6 +49,7 @@ ${packets(report)}
 ${tally('Ends', 'What the server said last.', report.endReasons, 'green')}
 ${tally('Errors', 'Why sessions failed.', report.errors, 'red')}
 ${oneCall(report)}
+${returns(report)}
 </div>
 </main>
 </body>
@@ -134,6 +135,17 @@ ${(race || reuse) && html`<p class="stamp ${kept ? 'kept' : 'broken'}">${kept ? 
 ${race && html`<dt>clients for each token</dt><dd>${count(race.contenders)}</dd><dt>one winner</dt><dd>${count(race.oneWinner)}</dd>${bad('no winner', race.noWinner)}${bad('several winners', race.severalWinners)}${bad('not held', race.notHeld)}`}
 ${reuse && html`<dt>presented again</dt><dd>${count(reuse.presented)}</dd>${bad('taken again', reuse.taken)}${bad('not presented again', reuse.notPresented)}`}
 ${churn && html`<dt>sockets killed</dt><dd>${count(churn.killed)}</dd><dt>sessions resumed</dt><dd>${count(churn.resumed)}</dd>`}
+</dl></section>`;
+}
+
+/** What became of sessions whose client, worker or process was lost. */
+function returns({ returns }: Report): Html | undefined {
+  if (!returns) return undefined;
+  const { losses, attached, adopted, gone, rehomed, back, live } = returns;
+  const lost = Object.values(gone).reduce((sum, n) => sum + n, 0);
+  return html`<section><h2>Returns</h2><p class="quiet">Clients that lost their socket, and sessions that moved.</p><dl class="figures">
+<dt>sockets lost</dt><dd>${count(losses)}</dd><dt>attached again</dt><dd>${count(attached)}</dd><dt>adopted by another process</dt><dd>${count(adopted)}</dd>${bad('gone', lost)}
+<dt>fresh connections</dt><dd>${count(rehomed)}</dd><dt>resumed, p95</dt><dd>${ms(back.p95)} ms</dd><dt>live again, p95</dt><dd>${ms(live.p95)} ms</dd>
 </dl></section>`;
 }
 

@@ -43,6 +43,23 @@ export interface FailedSession {
   sessionId?: string;
 }
 
+/** `losses` are those that were `attached`, `adopted` or `gone`. */
+export interface Returns {
+  losses: number;
+  /** Resumed at the node that the client had left. */
+  attached: number;
+  /** Resumed at another node, which adopted the session. */
+  adopted: number;
+  /** Not resumed, by reason. */
+  gone: Record<string, number>;
+  /** Fresh connections that the session's own node offered, after the death of a worker say. */
+  rehomed: number;
+  /** Milliseconds from a loss until the session was resumed. */
+  back: Percentiles;
+  /** Milliseconds from a loss, or from a fresh offer without one, until the session was live again. */
+  live: Percentiles;
+}
+
 /** What a run showed: what `--json` writes, and what the table and the page are made of. */
 export interface Report {
   command: 'load' | 'replay';
@@ -69,8 +86,10 @@ export interface Report {
   race?: { contenders: number; oneWinner: number; noWinner: number; severalWinners: number; notHeld: number };
   /** Tokens presented again after their session: how many, how many of these were taken, and for how many it could not be done. */
   reuse?: { presented: number; taken: number; notPresented: number };
-  /** Sockets killed, and sessions that were resumed after it. */
+  /** Sockets killed, and how many of these times the session was resumed. */
   churn?: { killed: number; resumed: number };
+  /** Every loss of a socket while its session ran, killed or not, and what became of it. */
+  returns?: Returns;
   series: Second[];
   /** Why the run fails, in sentences; empty when it passes. */
   failures: string[];

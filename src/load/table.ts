@@ -1,5 +1,5 @@
 import { STAGES } from './outcome.ts';
-import type { Percentiles, Report } from './report.ts';
+import type { Percentiles, Report, Returns } from './report.ts';
 import { percent } from './thresholds.ts';
 import { count } from './words.ts';
 
@@ -38,7 +38,7 @@ const stageRow = (name: string, percentiles: Percentiles): string =>
         '',
       );
 
-function facts({ sessions, packets, errors, endReasons, race, reuse, churn }: Report): [string, string][] {
+function facts({ sessions, packets, errors, endReasons, race, reuse, churn, returns }: Report): [string, string][] {
   const lost = percent(packets.lost, packets.lost + packets.received);
   const said: [string, string | false | undefined][] = [
     ['offered', `${count(sessions.offered)}, connected ${count(sessions.connected)}, failed ${count(sessions.failed)}`],
@@ -63,9 +63,14 @@ function facts({ sessions, packets, errors, endReasons, race, reuse, churn }: Re
           `not presented ${count(reuse.notPresented)}`,
     ],
     ['churn', churn && `sockets killed ${count(churn.killed)}, resumed ${count(churn.resumed)}`],
+    ['returns', returns && returnsText(returns)],
   ];
   return said.flatMap(([name, text]) => (text ? [[name, text] as [string, string]] : []));
 }
+
+const returnsText = ({ losses, attached, adopted, gone, rehomed, back, live }: Returns): string =>
+  `losses ${count(losses)}: attached ${count(attached)}, adopted ${count(adopted)}, gone ${list(gone) || 'none'}; ` +
+  `rehomed ${count(rehomed)}; p95 back ${back.p95.toFixed(1)} ms, live ${live.p95.toFixed(1)} ms`;
 
 function complaint({ p95, max }: Percentiles): string[] {
   if (p95 < OUT_OF_BREATH_MS) return [];

@@ -1,4 +1,5 @@
 import type { Packets } from '../peer/peer.ts';
+import { isBack } from './losses.ts';
 import { type Outcome, STAGES, type Stage } from './outcome.ts';
 import { percentiles } from './percentiles.ts';
 import type { FailedSession, Percentiles, Report, Second } from './report.ts';
@@ -33,6 +34,7 @@ export function tally(run: Run, outcomes: readonly Outcome[]): Report {
     ...(clientsPerToken > 1 && { race: raceOf(clientsPerToken, outcomes) }),
     ...reuseOf(outcomes),
     ...churnOf(outcomes),
+    ...returnsOf(outcomes),
     series: seriesOf(outcomes),
     failures: [],
   };
@@ -93,9 +95,28 @@ function reuseOf(outcomes: readonly Outcome[]): Pick<Report, 'reuse'> {
 }
 
 function churnOf(outcomes: readonly Outcome[]): Pick<Report, 'churn'> {
-  const killed = outcomes.flatMap(({ churn }) => churn ?? []);
+  const killed = outcomes.flatMap(({ losses = [] }) => losses).filter(({ killed }) => killed);
   if (killed.length === 0) return {};
-  return { churn: { killed: killed.length, resumed: killed.filter((fate) => fate === 'resumed').length } };
+  return { churn: { killed: killed.length, resumed: killed.filter(isBack).length } };
+}
+
+function returnsOf(outcomes: readonly Outcome[]): Pick<Report, 'returns'> {
+  const losses = outcomes.flatMap(({ losses = [] }) => losses);
+  const rehomed = outcomes.flatMap(({ rehomed = [] }) => rehomed);
+  if (losses.length + rehomed.length === 0) return {};
+  const { attached = 0, adopted = 0, ...gone } = countEach(losses.map(({ how }) => how));
+  const live = [...losses.flatMap(({ liveMs }) => liveMs ?? []), ...rehomed.flatMap(({ liveMs }) => liveMs)];
+  return {
+    returns: {
+      losses: losses.length,
+      attached,
+      adopted,
+      gone,
+      rehomed: rehomed.reduce((sum, { times }) => sum + times, 0),
+      back: percentiles(losses.flatMap(({ backMs }) => backMs ?? [])),
+      live: percentiles(live),
+    },
+  };
 }
 
 const secondOf = (ms: number): number => Math.floor(ms / 1000);

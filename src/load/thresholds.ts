@@ -22,7 +22,7 @@ const COMPARISONS: Readonly<Record<string, (value: number, limit: number) => boo
 const EXPRESSION = /^\s*([\w.:-]+)\s*(>=|<=|>|<)\s*(\d+(?:\.\d+)?)\s*$/;
 
 const ALLOWED =
-  `Give a metric, one of > >= < <=, and a number, such as 'connected.p95>500'. Metrics: ${STAGES.join('|')} with ` +
+  `Give a metric, one of > >= < <=, and a number, such as 'connected.p95>500'. Metrics: ${STAGES.join('|')}|back|live with ` +
   `.${QUANTILES.join('|')} (milliseconds), errors, errors.<code>, packets.lost_percent, sessions.failed_percent.`;
 
 /** Reads what a `--fail` says. @throws {InvalidArgumentError} naming what is allowed */
@@ -41,8 +41,10 @@ function measureOf(metric: string): Threshold['measure'] | undefined {
   if (name === 'errors' && detail) return ({ errors }) => (Object.hasOwn(errors, detail) ? errors[detail] : 0);
   if (metric === 'packets.lost_percent') return ({ packets }) => percent(packets.lost, packets.lost + packets.received);
   if (metric === 'sessions.failed_percent') return ({ sessions }) => percent(sessions.failed, sessions.arrived);
-  const stage = STAGES.find((each) => each === name);
   const quantile = QUANTILES.find((each) => each === detail);
+  const way = (['back', 'live'] as const).find((each) => each === name);
+  if (way && quantile) return ({ returns }) => (returns?.[way].count ? returns[way][quantile] : undefined);
+  const stage = STAGES.find((each) => each === name);
   if (!stage || !quantile) return undefined;
   return ({ timings }) => (timings[stage].count === 0 ? undefined : timings[stage][quantile]);
 }

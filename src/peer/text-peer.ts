@@ -1,11 +1,14 @@
 import type { Peer } from './peer.ts';
 import { newIdentity, writeAnswer } from './sdp/answer.ts';
 
+/** One certificate serves all clients of a thread, like those with a WebRTC stack: a fresh offer wants the same again. */
+const FINGERPRINT = newIdentity().fingerprint;
+
 /** A client that negotiates and has no WebRTC stack: it loads the signalling alone. */
 export class TextPeer implements Peer {
   readonly connected = new Promise<void>(() => {});
   readonly firstPacket = new Promise<void>(() => {});
-  readonly #identity = newIdentity();
+  readonly #identity = newIdentity({ fingerprint: FINGERPRINT });
 
   async answer(offerSdp: string): Promise<string> {
     return writeAnswer(offerSdp, { identity: this.#identity });

@@ -31,7 +31,53 @@ describe('a server without faults', () => {
   it('resumes all sessions whose sockets are killed', async () => {
     const { code, report } = await loadFaulty({}, '--churn', '1', '--fail', 'errors>0');
     expect({ code, churn: report.churn }).toEqual({ code: 0, churn: { killed: 10, resumed: 10 } });
+    expect(report.returns).toMatchObject({ losses: 10, attached: 10, adopted: 0, gone: {}, back: { count: 10 } });
     expect(report.endReasons).toEqual({ completed: 10 });
+  });
+
+  it('resumes again and again at a rate', async () => {
+    const { code, report, stdout } = await loadFaulty(
+      {},
+      '--churn',
+      '20/s',
+      '--fail',
+      'errors>0',
+      '--fail',
+      'back.p95>9000',
+    );
+    expect(code).toBe(0);
+    const { losses = 0, attached = 0 } = report.returns ?? {};
+    expect(losses).toBeGreaterThan(20);
+    expect(attached).toBe(losses);
+    expect(stdout).toMatch(/^returns +losses \d+: attached \d+, adopted 0, gone none; rehomed 0; /m);
+  });
+});
+
+describe('a client that comes back', () => {
+  it('resumes a session whose socket broke, also without churn', async () => {
+    const { code, report } = await loadFaulty({ breaksAfterMs: 50 }, '--fresh', '--fail', 'errors>0');
+    expect(code).toBe(0);
+    expect(report).not.toHaveProperty('churn');
+    expect(report.returns).toMatchObject({ losses: 10, attached: 10 });
+  });
+
+  it('goes on through what may pass', async () => {
+    const refusals = { resumes: { code: 'unavailable', times: 15 } } as const;
+    const { code, report } = await loadFaulty(refusals, '--churn', '1', '--fail', 'errors>0');
+    expect(code).toBe(0);
+    expect(report.returns).toMatchObject({ losses: 10, attached: 10, gone: {} });
+  });
+
+  it('gives up what is gone, which is a failure', async () => {
+    const { report } = await loadFaulty({ resumes: { code: 'session_gone', times: 4 } }, '--churn', '1');
+    expect(report.errors).toEqual({ session_gone: 4 });
+    expect(report.returns).toMatchObject({ losses: 10, attached: 6, gone: { session_gone: 4 } });
+  });
+
+  it('tells an adoption from a return to the same node', async () => {
+    const { code, report } = await loadFaulty({ adopts: true }, '--churn', '1', '--fresh', '--fail', 'errors>0');
+    expect(code).toBe(0);
+    expect(report.returns).toMatchObject({ losses: 10, adopted: 10, attached: 0, rehomed: 0, live: { count: 10 } });
   });
 });
 

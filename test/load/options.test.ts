@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  parseChurn,
   parseClientsPerToken,
   parseDuration,
   parseEndpoint,
@@ -22,6 +23,10 @@ describe('an option', () => {
     ['a speed', parseSpeed, '2.5', 2.5],
     ['a probability', parseProbability, '0', 0],
     ['a probability', parseProbability, '1', 1],
+    ['a churn', parseChurn, '0', undefined],
+    ['a churn', parseChurn, '0.25', { probability: 0.25 }],
+    ['a churn', parseChurn, '0.5/s', { perSecond: 0.5 }],
+    ['a churn', parseChurn, '6/m', { perSecond: 0.1 }],
     ['an endpoint', parseEndpoint, 'ep_echo', 'ep_echo'],
     ['an address', parseUrl, 'http://127.0.0.1:8080/', ['http://127.0.0.1:8080']],
     ['an address', parseUrl, 'https://calls.example/eu/', ['https://calls.example/eu']],
@@ -44,6 +49,9 @@ describe('an option', () => {
     [parseSpeed, '0'],
     [parseProbability, '1.1'],
     [parseProbability, ''],
+    [parseChurn, '2'],
+    [parseChurn, '0/s'],
+    [parseChurn, '1/h'],
     [parseEndpoint, 'echo'],
     [parseEndpoint, 'ep_'],
     [parseUrl, '127.0.0.1:8080'],

@@ -77,7 +77,12 @@ describe('the page of a report', { timeout: 30_000 }, () => {
   });
 
   it('tells all of the report', async () => {
-    const { page } = await show(sampleReport(90, { reuse: { presented: 1781, taken: 0, notPresented: 0 } }));
+    const spread = (p95: number) => ({ count: 104, p50: 1, p90: 2, p95, p99: 50, max: 60 });
+    const returns = {
+      ...{ losses: 104, attached: 93, adopted: 8, gone: { session_gone: 2, timeout: 1 }, rehomed: 12 },
+      ...{ back: spread(14), live: spread(88) },
+    };
+    const { page } = await show(sampleReport(90, { reuse: { presented: 1781, taken: 0, notPresented: 0 }, returns }));
     expect(await text(page, '.state, h1, h2')).toEqual([
       'callgate',
       'Passed',
@@ -89,6 +94,7 @@ describe('the page of a report', { timeout: 30_000 }, () => {
       'Ends',
       'Errors',
       'One token, one call',
+      'Returns',
     ]);
     expect(await text(page, 'tbody tr')).toEqual(
       [
@@ -111,6 +117,8 @@ describe('the page of a report', { timeout: 30_000 }, () => {
       'timeout 11 unavailable 6 http_503 2',
       'Kept clients for each token 3 one winner 1,800 no winner 0 several winners 0 not held 0',
       'presented again 1,781 taken again 0 not presented again 0 sockets killed 96 sessions resumed 0',
+      'sockets lost 104 attached again 93 adopted by another process 8 gone 3 fresh connections 12',
+      'resumed, p95 14 ms live again, p95 88 ms',
     ]) {
       expect(facts).toContain(fact);
     }

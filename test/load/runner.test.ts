@@ -5,7 +5,7 @@ import { Runner } from '../../src/load/runner.ts';
 
 it('hears of a stop while it is behind its schedule', async () => {
   const arrival: Arrival = { atMs: 0, endpointId: 'ep_a', media: 'none', durationMs: 0, ending: 'hangup' };
-  const options = { urls: ['http://127.0.0.1:1'], clientsPerToken: 1, reuse: false, churn: 0 };
+  const options = { urls: ['http://127.0.0.1:1'], clientsPerToken: 1, reuse: false };
   const schedule = { arrivals: Array<Arrival>(1000).fill(arrival) };
   const outcomes: Outcome[] = [];
   const listener = { over: (outcome: Outcome) => void outcomes.push(outcome), reached: () => {} };

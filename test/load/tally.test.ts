@@ -74,8 +74,8 @@ describe('a report', () => {
     expect(tally(run, [ended(0, 1, 2)])).not.toHaveProperty('reuse');
     expect(tally(run, [ended(0, 1, 2)])).not.toHaveProperty('churn');
     const outcomes = [
-      outcome({ winners: 1, reuse: 'refused', churn: 'resumed' }),
-      outcome({ winners: 0, churn: 'killed' }),
+      outcome({ winners: 1, reuse: 'refused', losses: [{ killed: true, how: 'attached', backMs: 10 }] }),
+      outcome({ winners: 0, losses: [{ killed: true, how: 'session_gone' }] }),
       outcome({ winners: 3, reuse: 'taken' }),
       // Its race never began; nor did this one, for it was not to.
       outcome({ error: 'unreachable', reuse: 'not_presented' }),
@@ -86,6 +86,21 @@ describe('a report', () => {
       reuse: { presented: 2, taken: 1, notPresented: 1 },
       churn: { killed: 2, resumed: 1 },
     });
+  });
+
+  it('accounts for every lost socket, and for every fresh connection', () => {
+    expect(tally(run, [ended(0, 1, 2)])).not.toHaveProperty('returns');
+    const losses = [
+      { killed: true, how: 'attached', backMs: 10, liveMs: 11 },
+      { killed: false, how: 'adopted', backMs: 4000, liveMs: 4100 },
+      { killed: false, how: 'session_gone' },
+    ];
+    const outcomes = [outcome({ losses }), outcome({ losses, rehomed: { times: 2, liveMs: [100] } })];
+    const { returns, churn } = tally(run, outcomes);
+    expect(churn).toEqual({ killed: 2, resumed: 2 });
+    expect(returns).toMatchObject({ losses: 6, attached: 2, adopted: 2, gone: { session_gone: 2 }, rehomed: 2 });
+    expect(returns?.back).toMatchObject({ count: 4, p50: 10, max: 4000 });
+    expect(returns?.live).toMatchObject({ count: 5, max: 4100 });
   });
 });
 

@@ -22,6 +22,12 @@ export interface Faults {
   refusesUpgrades?: boolean;
   /** Ends a session with a reason that callgate does not know. */
   endReason?: string;
+  /** Breaks each session's socket once, this soon after its offer. */
+  breaksAfterMs?: number;
+  /** Refuses the first so many resumes with this code. */
+  resumes?: { code: keyof typeof CLOSE_CODES; times: number };
+  /** Offers a fresh connection with each resume, as a node that adopted the session. */
+  adopts?: boolean;
   /** Closes every kept connection when the next request comes. */
   dropsKept?: boolean;
   /** Leaves who wins a token right after the offer, and tells the losers nothing. */
@@ -64,6 +70,8 @@ export class FaultyGate implements Target {
   readonly #sessions = new Map<string, { ws: WebSocket; ticket: string }>();
   #minted = 0;
   #tickets = 0;
+  #refused = 0;
+  #node = 'n_aaaaaaaa';
 
   static async start(faults: Faults = {}): Promise<FaultyGate> {
     const gate = new FaultyGate(faults);
@@ -132,14 +140,21 @@ export class FaultyGate implements Target {
     if (presented > winners) return mutesLosers ? undefined : refuse(ws, refusal);
     const id = `sess_${token}_${presented}`;
     say(ws, { type: 'offer', offer_id: '1', sdp: OFFER, session: this.#hold(id, ws) });
-    const { endsAfterMs, abandons } = this.#faults;
+    const { endsAfterMs, abandons, breaksAfterMs } = this.#faults;
     if (abandons) ws.close(1011);
+    if (breaksAfterMs !== undefined) setTimeout(() => ws.terminate(), breaksAfterMs);
     if (endsAfterMs !== undefined) setTimeout(() => void this.#end(ws), endsAfterMs);
   }
 
   #resume(ws: WebSocket, id: string, ticket: string): void {
+    const { resumes, adopts } = this.#faults;
+    if (resumes && this.#refused++ < resumes.times) return refuse(ws, resumes.code);
     if (this.#sessions.get(id)?.ticket !== ticket) return refuse(ws, 'session_gone');
-    say(ws, { type: 'resumed', session: this.#hold(id, ws) });
+    if (adopts) this.#node = `n_${String(this.#tickets).padStart(8, '0').replace(/\d/g, (digit) => 'bcdefghijk'[Number(digit)]!)}`;
+    const session = this.#hold(id, ws);
+    say(ws, { type: 'resumed', session });
+    if (adopts) say(ws, { type: 'offer', offer_id: `${this.#tickets}`, sdp: OFFER, session, fresh: true });
+    say(ws, { type: 'live' });
   }
 
   async #end(ws: WebSocket): Promise<void> {
@@ -151,7 +166,7 @@ export class FaultyGate implements Target {
 
   #hold(id: string, ws: WebSocket): SessionInfo {
     this.#tickets += 1;
-    const ticket = `ticket-${this.#tickets}`;
+    const ticket = `${this.#node}.ticket-${this.#tickets}`;
     this.#sessions.set(id, { ws, ticket });
     const expires_at = new Date(Date.now() + 60_000).toISOString();
     return { id, endpoint_id: 'ep_echo', expires_at, expires_in_ms: 60_000, ticket, grace_ms: 30_000 };
