@@ -150,7 +150,10 @@ export class FaultyGate implements Target {
     const { resumes, adopts } = this.#faults;
     if (resumes && this.#refused++ < resumes.times) return refuse(ws, resumes.code);
     if (this.#sessions.get(id)?.ticket !== ticket) return refuse(ws, 'session_gone');
-    if (adopts) this.#node = `n_${String(this.#tickets).padStart(8, '0').replace(/\d/g, (digit) => 'bcdefghijk'[Number(digit)]!)}`;
+    if (adopts)
+      this.#node = `n_${String(this.#tickets)
+        .padStart(8, '0')
+        .replace(/\d/g, (digit) => 'bcdefghijk'[Number(digit)]!)}`;
     const session = this.#hold(id, ws);
     say(ws, { type: 'resumed', session });
     if (adopts) say(ws, { type: 'offer', offer_id: `${this.#tickets}`, sdp: OFFER, session, fresh: true });
