@@ -1,18 +1,17 @@
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createClient } from '../../src/backend/index.ts';
 import { launchBrowser } from '../support/browser.ts';
 import { ROOT } from '../support/code-blocks.ts';
+import { Foreground } from '../support/foreground.ts';
 import { Packages, userEnv } from '../support/packages.ts';
 import { freePort } from '../support/ports.ts';
+import { serveFolder } from '../support/serve-folder.ts';
 
 const run = promisify(execFile);
 
@@ -103,7 +102,8 @@ describe('the packages, packed and installed into bare projects,', { timeout: 60
   let node: string;
   let vite: string;
   beforeAll(async () => {
-    packages = await Packages.pack();
+    packages = await Packages.build();
+    await packages.pack();
     [node, vite] = await Promise.all([
       packages.project('node', ['callgate', 'callgate-client'], NODE),
       packages.project('vite', ['callgate-client'], VITE),
@@ -143,17 +143,21 @@ describe('the packages, packed and installed into bare projects,', { timeout: 60
   });
 
   describe('with npx callgate serve', () => {
-    let server: Served;
+    let server: Foreground;
+    let url: string;
+    let apiKey: string;
     let browser: Browser;
     beforeAll(async () => {
-      [server, browser] = await Promise.all([Served.start(node), launchBrowser()]);
+      const port = String(await freePort());
+      server = new Foreground('npx callgate serve', { cwd: node, env: userEnv({ PORT: port }) });
+      url = `http://127.0.0.1:${port}`;
+      [[apiKey], browser] = await Promise.all([server.printed(/cgk_demo_\S+(?=')/), launchBrowser()]);
     }, 60_000);
     afterAll(async () => {
       await browser?.close();
       await server?.stop();
     });
     it('make calls with the load tester', async () => {
-      const { url, apiKey } = server;
       const args = ['callgate', 'load', '--url', url, '--api-key-file', '/dev/stdin', '--endpoint', 'ep_echo'];
       const loading = run(
         'npx',
@@ -168,7 +172,7 @@ describe('the packages, packed and installed into bare projects,', { timeout: 60
     });
 
     it('make a call with the backend client, and the SDK over a libwebrtc of Node', async () => {
-      const env = userEnv({ CALLGATE: server.url, CALLGATE_API_KEY: server.apiKey });
+      const env = userEnv({ CALLGATE: url, CALLGATE_API_KEY: apiKey });
       const { stdout } = await run(process.execPath, ['call.mjs'], { cwd: node, env });
       expect(stdout).toBe('completed');
     });
@@ -177,66 +181,16 @@ describe('the packages, packed and installed into bare projects,', { timeout: 60
       await run(process.execPath, [join(ROOT, 'node_modules/vite/bin/vite.js'), 'build'], { cwd: vite });
       const site = await serveFolder(join(vite, 'dist'));
       onTestFinished(() => site.close());
-      const minted = await createClient(server).mint({ endpoint_id: 'ep_echo' });
-      const { ws_url: url, endpoint_id: endpointId, token } = minted;
+      const minted = await createClient({ url, apiKey }).mint({ endpoint_id: 'ep_echo' });
+      const { ws_url, endpoint_id: endpointId, token } = minted;
       const page = await browser.newPage();
-      await page.goto(`${site.url}/?${new URLSearchParams({ url, endpointId, token })}`);
+      await page.goto(`${site.url}/?${new URLSearchParams({ url: ws_url, endpointId, token })}`);
       await expect.poll(() => page.title(), { timeout: 20_000 }).toBe('seen completed');
     });
 
     it('stop when npx is told to', async () => {
       expect(await server.stop()).toContain('"signal":"SIGTERM"');
-      await expect(fetch(server.url)).rejects.toThrow();
+      await expect(fetch(url)).rejects.toThrow();
     });
   });
 });
-
-/** `npx callgate serve` in a project, as the demo. */
-class Served {
-  readonly url: string;
-  apiKey = '';
-  #output = '';
-  readonly #child;
-  readonly #closed: Promise<unknown>;
-
-  static async start(project: string): Promise<Served> {
-    const served = new Served(project, await freePort());
-    await vi.waitFor(() => expect(served.#output).toContain('Ctrl-C'), 40_000);
-    served.apiKey = /cgk_demo_\S+/.exec(served.#output)![0];
-    return served;
-  }
-
-  private constructor(project: string, port: number) {
-    this.url = `http://127.0.0.1:${port}`;
-    this.#child = spawn('npx', ['callgate', 'serve'], { cwd: project, env: userEnv({ PORT: String(port) }) });
-    for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text: string) => (this.#output += text));
-    }
-    // Until the server has ended as well: it holds the same standard output.
-    this.#closed = once(this.#child, 'close');
-  }
-
-  /** Everything that it has printed. */
-  async stop(): Promise<string> {
-    this.#child.kill('SIGTERM');
-    await this.#closed;
-    return this.#output;
-  }
-}
-
-async function serveFolder(folder: string): Promise<{ url: string; close(): Promise<void> }> {
-  const server = createServer(async (request, response) => {
-    const path = URL.parse(request.url!, 'http://localhost')!.pathname;
-    const type = path.endsWith('.js') ? 'text/javascript' : 'text/html';
-    const body = await readFile(join(folder, path === '/' ? 'index.html' : path)).catch(() => undefined);
-    response.writeHead(body ? 200 : 404, { 'content-type': type }).end(body);
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}

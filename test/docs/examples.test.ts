@@ -6,27 +6,23 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KEY, startApi, type TestApi } from '../support/api.ts';
-import { codeBlocks, ROOT } from '../support/code-blocks.ts';
+import { codeBlocksOf, DOCS, ROOT } from '../support/code-blocks.ts';
 import { TestRedis } from '../support/redis.ts';
 import { TestServer } from '../support/server.ts';
 
 const run = promisify(execFile);
-const CLI = `exec '${process.execPath}' '${ROOT}src/cli.ts'`;
 
-/** The server in the foreground, the whole suite, the benchmarks and the soak do not run inside a test. */
-const OWN_COMMANDS = /^npm (start|test|run (bench|soak))$/;
-const SERVES = /callgate serve$/;
+/** The benchmarks and the soak do not run inside a test. */
+const OWN_COMMANDS = /^npm run (bench|soak)$/;
 
-const blocks = codeBlocks();
+/** Those of the README and of the quick start have tests of their own, which make what they need. */
+const blocks = DOCS.filter((page) => page !== 'docs/quickstart.md').flatMap(codeBlocksOf);
 const LOADS = /callgate (load|replay) /;
 
 const commands = blocks.filter(({ language, code }) => language === 'sh' && !OWN_COMMANDS.test(code.trim()));
 const shell = commands.filter(({ code }) => !LOADS.test(code));
 const loads = commands.filter(({ code }) => LOADS.test(code));
-const node = blocks.filter(({ language, code }) => language === 'js' && code.includes('process.env'));
-const mintsInNode = node.filter(({ code }) => code.includes('callgate/backend'));
-const followers = node.filter(({ code }) => code.includes('xreadgroup'));
-const python = blocks.filter(({ language }) => language === 'python');
+const followers = blocks.filter(({ language, code }) => language === 'js' && code.includes('xreadgroup'));
 
 let api: TestApi;
 let redis: TestRedis;
@@ -40,7 +36,6 @@ beforeAll(async () => {
   await mkdir(join(folder, 'bin'));
   // The package is not installed here: its command is its source. `diff` says with 1 that something would change.
   await script('callgate', `'${process.execPath}' '${ROOT}src/cli.ts' "$@" || [ "$1 $2 $?" = 'directory diff 1' ]`);
-  await script('npx', `shift\n${CLI} "$@"`);
   await symlink(`${ROOT}config`, join(folder, 'config'));
   await symlink(`${ROOT}config/tenants.yaml`, join(folder, 'tenants.yaml'));
   await symlink(`${ROOT}node_modules`, join(folder, 'node_modules'));
@@ -56,38 +51,12 @@ afterAll(async () => {
 const script = (name: string, code: string) =>
   writeFile(join(folder, 'bin', name), `#!/bin/sh\n${code}\n`, { mode: 0o755 });
 
-it('the README mints with Node, Python and curl', () => {
-  const own = (found: typeof blocks) => found.filter(({ place }) => place.startsWith('README')).length;
-  expect([own(mintsInNode), own(python)]).toEqual([1, 1]);
-  expect(own(shell.filter(({ code }) => code.startsWith('curl')))).toBe(1);
-});
-
 describe('an example', () => {
-  it.each(mintsInNode)('for Node mints a token ($place)', async ({ code }) => {
-    const source = code.replace("'callgate/backend'", `'${ROOT}src/backend/index.ts'`);
-    await writeFile(
-      join(folder, 'example.mjs'),
-      `${source}\nconsole.log(JSON.stringify({ token, endpoint_id, ws_url }));`,
-    );
-    const { stdout } = await run(process.execPath, ['example.mjs'], { cwd: folder, env });
-    await expectMinted(JSON.parse(stdout));
-  });
-
-  it.each(python)('for Python mints a token ($place)', async ({ code }) => {
-    const { stdout } = await run('python3', ['-c', `${code}\nprint(json.dumps(minted))`], { cwd: folder, env });
-    await expectMinted(JSON.parse(stdout));
-  });
-
   it.each(shell)('for the shell does what it says ($place)', async ({ code }) => {
     const minted = (await mint()) as { id: string };
-    // Lines that end in a backslash go on.
-    const commands = code.trim().replaceAll('\\\n', ' ').split('\n');
-    const serves = commands.filter((command) => SERVES.test(command));
-    const rest = commands.filter((command) => !SERVES.test(command)).join('\n');
-    const { stdout } = await run('bash', ['-ec', rest], { cwd: folder, env: { ...env, ID: minted.id } });
+    const { stdout } = await run('bash', ['-ec', code], { cwd: folder, env: { ...env, ID: minted.id } });
     if (code.includes('curl')) expect(stdout).not.toContain('urn:callgate:problem');
     if (code.startsWith('curl') && code.includes(' -d ')) await expectMinted(JSON.parse(stdout));
-    for (const command of serves) await expectServes(command);
   });
 
   it.each(loads)('that loads a server passes ($place)', { timeout: 60_000 }, async ({ code }) => {
@@ -142,22 +111,4 @@ async function expectMinted(minted: { token: string; endpoint_id: string; ws_url
   expect(minted).toMatchObject({ endpoint_id: 'ep_echo', ws_url: `${api.url.replace('http', 'ws')}/v1/connect` });
   const claims = JSON.parse(Buffer.from(minted.token.split('.')[1]!, 'base64url').toString()) as { jti: string };
   expect((await api.store.read(claims.jti))?.status).toBe('issued');
-}
-
-/** Runs a command that serves, with the Redis of this test, until it is up. */
-async function expectServes(command: string): Promise<void> {
-  const own = command.replace(/REDIS_URL=\S+/, `REDIS_URL=${redis.url}`).replace(/npx callgate/, 'exec npx callgate');
-  const child = spawn('bash', ['-ec', `export ${own.replace('exec', '\nexec')}`], {
-    cwd: folder,
-    env: { ...env, HOST: '127.0.0.1' },
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
-  const exited = once(child, 'exit');
-  try {
-    await expect.poll(() => output, { timeout: 30_000 }).toContain('callgate is up');
-  } finally {
-    child.kill();
-    await exited;
-  }
 }

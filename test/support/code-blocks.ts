@@ -20,10 +20,10 @@ export const codeBlocksOf = (file: string): CodeBlock[] => {
   }));
 };
 
-const docs = readdirSync(`${ROOT}docs`).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : []));
+/** The pages of docs/. */
+export const DOCS: readonly string[] = readdirSync(`${ROOT}docs`).flatMap((name) =>
+  name.endsWith('.md') ? [`docs/${name}`] : [],
+);
 
 /** All pages that people read. */
-export const PAGES: readonly string[] = ['README.md', 'CONTRIBUTING.md', ...docs];
-
-/** Those of the README and of docs/. */
-export const codeBlocks = (): CodeBlock[] => ['README.md', ...docs].flatMap(codeBlocksOf);
+export const PAGES: readonly string[] = ['README.md', 'CONTRIBUTING.md', ...DOCS];

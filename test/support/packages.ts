@@ -20,15 +20,15 @@ export const userEnv = (more: Readonly<Record<string, string>> = {}): Record<str
 export class Packages {
   readonly folder: string;
 
-  static async pack(): Promise<Packages> {
+  static async build(): Promise<Packages> {
     const folder = await mkdtemp(join(tmpdir(), 'callgate-packages-'));
     await run(process.execPath, ['scripts/build.ts', folder], { cwd: ROOT });
-    await Promise.all(
-      ['callgate', 'callgate-client'].map((name) =>
-        run('npm', ['pack', '--pack-destination', folder], { cwd: join(folder, name), env: userEnv() }),
-      ),
-    );
     return new Packages(folder);
+  }
+
+  async pack(): Promise<void> {
+    const args = ['pack', './callgate', './callgate-client', '--loglevel=error'];
+    await run('npm', args, { cwd: this.folder, env: userEnv() });
   }
 
   private constructor(folder: string) {
