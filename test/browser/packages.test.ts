@@ -158,17 +158,10 @@ describe('the packages, packed and installed into bare projects,', { timeout: 60
       await server?.stop();
     });
     it('make calls with the load tester', async () => {
-      const args = ['callgate', 'load', '--url', url, '--api-key-file', '/dev/stdin', '--endpoint', 'ep_echo'];
-      const loading = run(
-        'npx',
-        [...args, '--sessions', '2', '--rate', '10', '--duration', '1s', '--fail', 'errors>0'],
-        {
-          cwd: node,
-          env: userEnv(),
-        },
-      );
-      loading.child.stdin?.end(apiKey);
-      expect((await loading).stdout).toContain('passed');
+      const command = `echo ${apiKey} | npx callgate load --url ${url} --api-key-file /dev/stdin --endpoint ep_echo`;
+      const load = `${command} --sessions 2 --rate 10 --duration 1s --fail 'errors>0'`;
+      const { stdout } = await run('bash', ['-c', load], { cwd: node, env: userEnv() });
+      expect(stdout).toContain('passed');
     });
 
     it('make a call with the backend client, and the SDK over a libwebrtc of Node', async () => {
