@@ -1,4 +1,4 @@
-import { type Html, html } from './page-html.ts';
+import { type Html, html } from '../shared/html.ts';
 import { clock } from './words.ts';
 
 export interface Chart {

@@ -1,5 +1,6 @@
+import { type Html, html } from '../shared/html.ts';
+import { ms } from './milliseconds.ts';
 import { type Chart, drawChart, type Layer } from './page-chart.ts';
-import { type Html, html, ms } from './page-html.ts';
 import type { Second } from './report.ts';
 import { count } from './words.ts';
 

@@ -1,4 +1,4 @@
-import { Html } from './page-html.ts';
+import { Html } from '../shared/html.ts';
 
 /** The look of the product's own page: bottle green, paper, signal red. Dark on screens that ask for it, never on paper. */
 export const STYLE = new Html(`

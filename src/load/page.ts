@@ -1,5 +1,6 @@
+import { type Html, html } from '../shared/html.ts';
+import { ms } from './milliseconds.ts';
 import { STAGES, type Stage } from './outcome.ts';
-import { type Html, html, ms } from './page-html.ts';
 import { charts } from './page-series.ts';
 import { STYLE } from './page-style.ts';
 import type { Percentiles, Report } from './report.ts';

@@ -1,22 +1,45 @@
 import { OPERATIONS, type Operation, type OperationId } from './operations.ts';
 
 /** The parts of an OpenAPI 3.1 document that are looked at here. */
-interface Document {
+export interface Document {
+  info: { title: string; description: string };
+  tags: { name: string; description: string }[];
   paths: Record<string, Record<string, Described>>;
-  components: { schemas: Record<string, unknown> };
+  components: { schemas: Record<string, Schema> };
 }
 
-interface Described {
+export interface Described {
   operationId: OperationId;
-  security?: unknown;
-  parameters?: { in: string; name: string }[];
+  summary: string;
+  description: string;
+  tags: string[];
+  /** Empty where no key is needed. */
+  security: object[];
+  parameters?: Parameter[];
   requestBody?: { required: boolean; content: Record<string, Media> };
   responses: Record<string, { description: string; headers?: object; content?: Record<string, Media> }>;
+  'x-codeSamples'?: { lang: string; label: string; source: string }[];
 }
 
-interface Media {
-  schema: { properties?: object };
-  examples?: object;
+export interface Parameter {
+  in: string;
+  name: string;
+  required?: boolean;
+  description?: string;
+  schema: Schema;
+}
+
+export interface Media {
+  schema: Schema;
+  examples?: Record<string, { summary: string; value: unknown }>;
+}
+
+export interface Schema {
+  $ref?: string;
+  description?: string;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  [keyword: string]: unknown;
 }
 
 /** All of the document that no route says. */
@@ -30,7 +53,7 @@ export const frame = (publicUrl: string | undefined) => ({
       'one WebRTC call. These are the calls for your backend; a request that carries an `Origin` is refused, because ' +
       'minting never happens in a page.\n\nEvery answer has an `X-Request-Id`. Refusals are RFC 9457 problem documents ' +
       'with a `code` to act on. Times are RFC 3339 in UTC. For machines all of this is at ' +
-      '[/openapi.json](/openapi.json).',
+      '[/openapi.json](/openapi.json). What a client does with its token is in `callgate-client`, the SDK, and in docs/protocol.md.',
     license: { name: 'ISC', identifier: 'ISC' },
   },
   servers: [{ url: publicUrl ?? '/', description: 'This server' }],
@@ -67,15 +90,20 @@ export const frame = (publicUrl: string | undefined) => ({
 });
 
 /** Lays examples, headers and names over the document that was generated from the routes. */
-export function finish(generated: object): object {
+export function finish(generated: object): Document {
   const { paths, components, ...rest } = generated as Document;
   for (const path of Object.values(paths)) for (const described of Object.values(path)) describe(described);
-  const schemas: Record<string, unknown> = {};
-  return { ...rest, paths: nameSchemas(paths, schemas), components: { ...components, schemas } };
+  const schemas: Record<string, Schema> = {};
+  const named = nameSchemas(paths, schemas) as Document['paths'];
+  return { ...rest, paths: named, components: { ...components, schemas } };
 }
 
 function describe(described: Described): void {
-  const { requests, responses }: Operation = OPERATIONS[described.operationId];
+  const { requests, responses, samples }: Operation = OPERATIONS[described.operationId];
+  described['x-codeSamples'] = [
+    { lang: 'Shell', label: 'curl', source: samples.curl },
+    { lang: 'JavaScript', label: 'JavaScript', source: samples.javascript },
+  ];
   for (const parameter of described.parameters ?? []) {
     // Fastify wants it in lower case; people do not.
     if (parameter.in === 'header')
@@ -104,7 +132,7 @@ function headersOf(status: number, { operationId, security }: Described): object
   const names = {
     'X-Request-Id': 'RequestId',
     ...(counted && { RateLimit: 'RateLimit', 'RateLimit-Policy': 'RateLimitPolicy' }),
-    ...(security !== undefined && [429, 503].includes(status) && { 'Retry-After': 'RetryAfter' }),
+    ...(security.length > 0 && [429, 503].includes(status) && { 'Retry-After': 'RetryAfter' }),
     ...(status === 401 && { 'WWW-Authenticate': 'Authenticate' }),
   };
   return Object.fromEntries(
@@ -113,7 +141,7 @@ function headersOf(status: number, { operationId, security }: Described): object
 }
 
 /** Moves every schema that has a title to the components, so that each is there once, under its name. */
-function nameSchemas(node: unknown, schemas: Record<string, unknown>, isSchema = false): unknown {
+function nameSchemas(node: unknown, schemas: Record<string, Schema>, isSchema = false): unknown {
   if (Array.isArray(node)) return node.map((item) => nameSchemas(item, schemas, isSchema));
   if (typeof node !== 'object' || node === null) return node;
   const copy = Object.fromEntries(

@@ -3,10 +3,17 @@ export interface Operation {
   tag: 'Call tokens' | 'Status';
   summary: string;
   description: string;
+  /** The call in a shell, with `$CALLGATE`, `$CALLGATE_API_KEY` and `$ID`, and in Node. */
+  samples: Samples;
   /** Of request bodies, by name. */
   requests?: Readonly<Record<string, Example>>;
   /** Of the answers that are no problem, by status. */
   responses: Readonly<Record<number, { description: string; examples?: Readonly<Record<string, Example>> }>>;
+}
+
+export interface Samples {
+  curl: string;
+  javascript: string;
 }
 
 interface Example {
@@ -39,7 +46,7 @@ const ISSUED = {
 };
 
 const SESSION = {
-  id: 'sess_00112233445566778899aabbccddeeff',
+  id: 'sess_5b2f0c9d8e7a6b5c4d3e2f10_0f1e2d3c4b5a69788796a5b4c3d2e1f0_0011223344556677',
   started_at: '2026-03-01T09:30:02.150Z',
   expires_at: '2026-03-01T10:30:02.150Z',
   ended_at: null,
@@ -52,10 +59,34 @@ const COMPLETED = {
   session: { ...SESSION, ended_at: '2026-03-01T09:42:10.003Z', end_reason: 'completed' },
 };
 
+const PATH = '$CALLGATE/v1/call-tokens';
+const AUTHORIZED = '-H "Authorization: Bearer $CALLGATE_API_KEY"';
+const JSON_BODY = "-H 'Content-Type: application/json'";
+
+/** A call of a backend: `curl` is all that follows the key, `call` what is asked of the client. */
+const backendSamples = (curl: string, call: string): Samples => ({
+  curl: `curl -sS ${curl}`,
+  javascript: `import { createClient } from 'callgate/backend';
+
+const callgate = createClient({ url: process.env.CALLGATE, apiKey: process.env.CALLGATE_API_KEY });
+${call}`,
+});
+
+const statusSamples = (path: string): Samples => ({
+  curl: `curl -sS $CALLGATE${path}`,
+  javascript: `const answer = await fetch(\`\${process.env.CALLGATE}${path}\`);
+const { status } = answer;
+const body = await answer.json();`,
+});
+
 export const OPERATIONS = {
   mintCallToken: {
     tag: 'Call tokens',
     summary: 'Mint a call token',
+    samples: backendSamples(
+      `${PATH} ${AUTHORIZED} \\\n  ${JSON_BODY} -d '{"endpoint_id":"ep_echo"}'`,
+      "const { token, endpoint_id, ws_url } = await callgate.mint({ endpoint_id: 'ep_echo' });",
+    ),
     description:
       'Makes a token that buys one call at one endpoint. Hand `token`, `endpoint_id` and `ws_url` to the client; the API ' +
       'key stays in your backend. Scope: `CREATE_CALL_TOKEN`. `endpoint_id` is required; without it the answer is ' +
@@ -84,6 +115,10 @@ export const OPERATIONS = {
   listCallTokens: {
     tag: 'Call tokens',
     summary: 'List call tokens',
+    samples: backendSamples(
+      `"${PATH}?status=issued&limit=50" ${AUTHORIZED}`,
+      "const { data, next_cursor } = await callgate.list({ status: 'issued', limit: 50 });",
+    ),
     description:
       'The records of your team, newest first. Scope: `READ_CALL_TOKEN`. A page may be short, even empty, while ' +
       '`next_cursor` says that there is more.',
@@ -103,6 +138,10 @@ export const OPERATIONS = {
   readCallToken: {
     tag: 'Call tokens',
     summary: 'Read a call token',
+    samples: backendSamples(
+      `${PATH}/$ID ${AUTHORIZED}`,
+      'const { status, session } = await callgate.read(process.env.ID);',
+    ),
     description: 'What became of a token; never the token itself. Scope: `READ_CALL_TOKEN`.',
     responses: {
       200: {
@@ -118,6 +157,7 @@ export const OPERATIONS = {
   revokeCallToken: {
     tag: 'Call tokens',
     summary: 'Revoke a call token',
+    samples: backendSamples(`-X DELETE ${PATH}/$ID ${AUTHORIZED}`, 'await callgate.revoke(process.env.ID);'),
     description:
       'A token that nobody has used yet buys no call any more; the call of an active one ends with `revoked`; an ended ' +
       'one stays as it is. Scope: `CREATE_CALL_TOKEN`.',
@@ -126,6 +166,10 @@ export const OPERATIONS = {
   refreshCallToken: {
     tag: 'Call tokens',
     summary: 'Replace a call token that nobody has used yet',
+    samples: backendSamples(
+      `-X POST ${PATH}/$ID/refresh ${AUTHORIZED}`,
+      'const { id, token } = await callgate.refresh(process.env.ID);',
+    ),
     description:
       'Revokes the token and mints one of the same kind in one step, for calls that begin later than expected. Scope: ' +
       '`CREATE_CALL_TOKEN`. Without `ttl_seconds` the new token lives as long as the old one did.',
@@ -143,6 +187,7 @@ export const OPERATIONS = {
   health: {
     tag: 'Status',
     summary: 'Whether the process runs',
+    samples: statusSamples('/healthz'),
     description: 'Yes, whatever it depends on.',
     responses: {
       200: { description: 'It does.', examples: { live: { summary: 'Live', value: { status: 'live' } } } },
@@ -151,6 +196,7 @@ export const OPERATIONS = {
   readiness: {
     tag: 'Status',
     summary: 'Whether calls can start here',
+    samples: statusSamples('/readyz'),
     description: 'Calls that go on need none of it.',
     responses: {
       200: {
@@ -176,6 +222,7 @@ export const OPERATIONS = {
   signingKeys: {
     tag: 'Status',
     summary: 'The public signing keys',
+    samples: statusSamples('/.well-known/jwks.json'),
     description: 'A JWK set (RFC 7517) of the keys that verify call tokens.',
     responses: {
       200: {
@@ -207,6 +254,6 @@ export type OperationId = keyof typeof OPERATIONS;
 /** What a route's schema says of its operation. */
 export function operation(operationId: OperationId) {
   const { tag, summary, description } = OPERATIONS[operationId];
-  const security = tag === 'Call tokens' ? { security: [{ apiKey: [] }] } : {};
-  return { operationId, tags: [tag], summary, description, ...security };
+  const security = tag === 'Call tokens' ? [{ apiKey: [] }] : [];
+  return { operationId, tags: [tag], summary, description, security };
 }

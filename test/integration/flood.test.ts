@@ -43,7 +43,7 @@ describe('a server that strangers send many requests at once', () => {
     return entries.filter((text) => text.includes(id)).map((text) => /\nevent\n(\w+)/.exec(text)?.[1] ?? '');
   };
 
-  it.each(['/docs/static/swagger-ui-bundle.js', '/'])(
+  it.each(['/docs/static/callgate.css', '/'])(
     'opens no file for requests of %s whose answers nobody reads, and serves others',
     async (path) => {
       const descriptors = () => readdirSync('/proc/self/fd').length;

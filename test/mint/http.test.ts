@@ -84,9 +84,9 @@ describe('the HTTP server', () => {
   });
 
   it('says by ETag that a file is the same', async () => {
-    const { headers } = await fetch(`${api.url}/docs/static/swagger-ui.css`);
+    const { headers } = await fetch(`${api.url}/docs/static/callgate.css`);
     expect(headers.get('content-type')).toBe('text/css; charset=utf-8');
-    const again = await fetch(`${api.url}/docs/static/swagger-ui.css`, {
+    const again = await fetch(`${api.url}/docs/static/callgate.css`, {
       headers: { 'if-none-match': headers.get('etag')! },
     });
     expect(again.status).toBe(304);

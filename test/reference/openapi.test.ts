@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Compile } from 'typebox/schema';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -5,6 +7,9 @@ import { CallgateError, type HttpErrorCode } from '../../src/errors.ts';
 import type { MemoryTokenStore } from '../../src/store/memory-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { KEY, MINT_ONLY, OFF_KEY, READ_ONLY, startApi, type TestApi } from '../support/api.ts';
+import { ROOT } from '../support/code-blocks.ts';
+
+const run = promisify(execFile);
 
 interface Media {
   schema: { $ref?: string };
@@ -13,7 +18,9 @@ interface Media {
 interface Operation {
   operationId: string;
   description: string;
-  security?: unknown;
+  security: object[];
+  tags: string[];
+  'x-codeSamples': { label: string; source: string }[];
   parameters?: { name: string; in: string; example?: unknown; schema: object }[];
   requestBody?: { required: boolean; content: Record<string, Media> };
   responses: Record<string, { description: string; headers: Record<string, unknown>; content?: Record<string, Media> }>;
@@ -21,7 +28,8 @@ interface Operation {
 interface Documented {
   openapi: string;
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, object> };
+  tags: { name: string }[];
+  components: { schemas: Record<string, object>; securitySchemes: object; headers: object };
 }
 type Call = { method: string; path: string; operation: Operation };
 
@@ -32,7 +40,7 @@ const document = (await response.json()) as Documented;
 const calls: Call[] = Object.entries(document.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
 );
-const backendCalls = calls.filter(({ operation }) => operation.security);
+const backendCalls = calls.filter(({ operation }) => operation.security.length > 0);
 
 describe('the OpenAPI document', () => {
   it('is valid OpenAPI 3.1 to an independent validator', async () => {
@@ -65,6 +73,36 @@ describe('the OpenAPI document', () => {
         for (const { examples } of Object.values(content)) expect(Object.keys(examples)).not.toEqual([]);
       }
     }
+  });
+
+  it('says of each operation which key it needs, or that it needs none', () => {
+    const open = calls.filter(({ operation }) => operation.security.length === 0);
+    expect(open.map(({ path }) => path).sort()).toEqual(['/.well-known/jwks.json', '/healthz', '/readyz']);
+    for (const { operation } of backendCalls) expect(operation.security).toEqual([{ apiKey: [] }]);
+    expect(Object.keys(document.components.securitySchemes)).toEqual(['apiKey']);
+  });
+
+  it('declares its tags and path parameters, and each component that is used, and no other', () => {
+    expect(new Set(calls.flatMap(({ operation }) => operation.tags))).toEqual(
+      new Set(document.tags.map(({ name }) => name)),
+    );
+    for (const { path, operation } of calls) {
+      const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
+      expect(declared.map(({ name }) => `{${name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);
+    }
+    const used = new Set(
+      [...JSON.stringify(document).matchAll(/"#\/components\/(\w+\/\w+)"/g)].map(([, name]) => name),
+    );
+    const there = (['schemas', 'headers'] as const).flatMap((kind) =>
+      Object.keys(document.components[kind]).map((name) => `${kind}/${name}`),
+    );
+    expect(used).toEqual(new Set(there));
+  });
+
+  it('gives examples of schemas and parameters that fit them', () => {
+    const misfits = [...examplesIn(document)].flatMap(({ schema, value }) => mismatches({ schema }, value));
+    expect(misfits).toEqual([]);
+    expect([...examplesIn(document)].length).toBeGreaterThan(3);
   });
 
   it('answers other methods than GET with what it takes', async () => {
@@ -132,6 +170,28 @@ describe('every documented example', () => {
       ...(parameter.in === 'header' && { headers: { [name]: String(example) } }),
     });
     expect(answer.status).toBeLessThan(300);
+  });
+});
+
+describe('every sample', () => {
+  const samples = calls.flatMap(({ operation }) =>
+    operation['x-codeSamples'].map(({ label, source }) => ({ operationId: operation.operationId, label, source })),
+  );
+  const env = { PATH: process.env.PATH, CALLGATE: api.url, CALLGATE_API_KEY: KEY };
+
+  it('is there for curl and for JavaScript', () => {
+    expect(samples.map(({ label }) => label)).toEqual(calls.flatMap(() => ['curl', 'JavaScript']));
+  });
+
+  it.each(samples)('$operationId in $label is accepted', async ({ label, source }) => {
+    const own = { ...env, ID: await issue(api.store, 'ep_echo') };
+    if (label === 'curl') {
+      const { stdout } = await run('bash', ['-ec', source.replace('curl ', 'curl --fail ')], { env: own });
+      expect(stdout).not.toContain('urn:callgate:problem');
+    } else {
+      const code = source.replace("'callgate/backend'", `'${ROOT}src/backend/index.ts'`);
+      await run(process.execPath, ['--input-type=module', '-e', code], { env: own });
+    }
   });
 });
 
@@ -266,8 +326,17 @@ async function issue(store: MemoryTokenStore, endpointId: string): Promise<strin
   return id;
 }
 
+/** The examples that stand in schemas, and beside the schemas of parameters. */
+function* examplesIn(node: unknown): Generator<{ schema: object; value: unknown }> {
+  if (typeof node !== 'object' || node === null) return;
+  const { examples, example, schema } = node as { examples?: unknown; example?: unknown; schema?: object };
+  if (Array.isArray(examples)) for (const value of examples) yield { schema: node, value };
+  if (example !== undefined && schema) yield { schema, value: example };
+  for (const value of Object.values(node)) yield* examplesIn(value);
+}
+
 /** Why a value is not of a schema, by JSON Schema 2020-12 as OpenAPI 3.1 has it. */
-function mismatches({ schema }: Media, value: unknown): unknown[] {
+function mismatches({ schema }: { schema: object }, value: unknown): unknown[] {
   const [valid, errors] = Compile({ ...schema, components: document.components }).Errors(value);
   return valid ? [] : errors;
 }

@@ -19,10 +19,3 @@ const render = (value: Piece): string => {
   if (typeof value === 'object') return value.map(({ text }) => text).join('');
   return String(value).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 };
-
-/** Milliseconds with as many digits as anybody reads. */
-export const ms = (value: number): string =>
-  value.toLocaleString(
-    'en',
-    value < 10 ? { minimumFractionDigits: 1, maximumFractionDigits: 1 } : { maximumFractionDigits: 0 },
-  );
