@@ -12,7 +12,7 @@ import { Fences } from './redis/fences.ts';
 import { readFields } from './redis/fields.ts';
 import { FOREIGN_TOKEN_SCRIPTS, type ForeignTokenSteps, foreignTokenArgs } from './redis/foreign-token-scripts.ts';
 import { RedisIdempotencyKeys } from './redis/idempotency.ts';
-import { assertName, fenceKey, placesKey, tokenKey } from './redis/keys.ts';
+import { assertName, fenceKey, placesKey, sessionPrefix, storedSession, tokenKey } from './redis/keys.ts';
 import { LEASE_SCRIPTS, type LeaseSteps } from './redis/lease-scripts.ts';
 import { RedisMintRate } from './redis/mint-rate.ts';
 import { forgotten, Revocations } from './redis/revocations.ts';
@@ -200,7 +200,8 @@ export class RedisTokenStore implements TokenStore {
     assertName(sessionId);
     assertName(node);
     const kept = [this.#leaseMs, this.#retentionMs, node, tickets.join(','), resume];
-    const args = (steady: number) => [endpointId, sessionId, steady + this.#leaseMs, ...kept];
+    const session = storedSession(id, sessionId);
+    const args = (steady: number) => [endpointId, session, steady + this.#leaseMs, ...kept];
     // Repeated where the outcome is unknown: the same session gets the same yes, and nobody else can have won for it.
     const answer = foreign
       ? await this.#burnForeign(id, key, foreign, args)
@@ -228,7 +229,7 @@ export class RedisTokenStore implements TokenStore {
   async revoke(id: string, team?: string): Promise<'revoked' | 'active' | 'ended' | 'unknown'> {
     const key = tokenKey(id);
     if (!key) return 'unknown';
-    const step = () => this.#steps.callgateRevoke(key, this.#retentionMs, team ?? '');
+    const step = () => this.#steps.callgateRevoke(key, this.#retentionMs, team ?? '', sessionPrefix(id));
     const answer = await this.#caller.call(key, step);
     if (answer !== 'unknown' || team === undefined) return answer;
     if (this.#revocations.tellForgotten(id, team)) return 'active';
@@ -309,13 +310,13 @@ export class RedisTokenStore implements TokenStore {
       const found = await this.#steps.callgateRead(key, team);
       if (!found) return undefined;
       const [now, replid, fields] = found;
-      return { token: this.#readFields(key, fields, replid), now, steady };
+      return { token: this.#readFields(id, key, fields, replid), now, steady };
     });
   }
 
-  #readFields(key: string, fields: string[], replid: string): StoredToken {
+  #readFields(id: string, key: string, fields: string[], replid: string): StoredToken {
     try {
-      return readFields(fields, replid);
+      return readFields(id, fields, replid);
     } catch (error) {
       throw this.#caller.unreadable(key, error);
     }

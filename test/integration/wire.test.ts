@@ -43,6 +43,7 @@ const MASKS: [RegExp, string][] = [
   [/ct_\w+/g, '<token id>'],
   [/\{[0-9a-f]{8,}\}/g, '{<family>}'],
   [/sess_\w+/g, '<session id>'],
+  [/(?<= )_[0-9a-f]{16}\b/g, '<session>'],
   [/\bn_[a-z2-7]{8}( \d+)? [\w-]{43}(?!\S)/g, '<node>$1 <ticket hash>'],
   [/\bn_[a-z2-7]{8}\b/g, '<node>'],
   [/p_[\w-]{12}/g, '<participant>'],

@@ -4,7 +4,7 @@ import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
-import { describeSessions } from '../support/sessions-contract.ts';
+import { burnedSession, describeSessions } from '../support/sessions-contract.ts';
 import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
 const DAY_MS = 86_400_000;
@@ -57,6 +57,21 @@ describe('what a record in Redis outlives', () => {
       const left = await pttl(token.id);
       expect(left).toBeGreaterThan(DAY_MS - 60_000);
       expect(left).toBeLessThanOrEqual(DAY_MS);
+    }));
+
+  test('that of a plain call is small: Redis keeps it in one piece, and finds its session all the same', () =>
+    withStore(async (store) => {
+      const session = await burnedSession(store);
+      expect(await redis.cli('OBJECT', 'ENCODING', keyOf(session.tokenId))).toBe('listpack');
+      expect(await redis.cli('HGET', keyOf(session.tokenId), 'session')).toMatch(/^_[0-9a-f]{16}$/);
+      expect((await store.read(session.tokenId))?.session?.id).toBe(session.sessionId);
+      const heard = new Set<string>();
+      const ready = Promise.withResolvers<void>();
+      const revoked = (id: string) => void heard.add(id);
+      store.onSessions({ revoked, moved: () => undefined, missed: () => ready.resolve() });
+      await ready.promise;
+      await store.revoke(session.tokenId);
+      await expect.poll(() => [...heard]).toEqual([session.sessionId]);
     }));
 
   test('tokens of one family have keys of their own under one hash tag', () =>

@@ -1,10 +1,11 @@
 import { END_REASONS, type EndReason } from '../../protocol/codes.ts';
 import type { StoredSession, StoredToken } from '../record.ts';
+import { readSessionId } from './keys.ts';
 
 const STATUSES = ['issued', 'active', 'completed', 'revoked'] as const;
 
-/** The hash of a record, as HGETALL lists it, read by a shard whose replication id is `replid`. */
-export function readFields(list: readonly string[], replid: string): StoredToken {
+/** The hash of a token's record, as HGETALL lists it, read by a shard whose replication id is `replid`. */
+export function readFields(tokenId: string, list: readonly string[], replid: string): StoredToken {
   const fields = new Map<string, string>();
   for (let index = 0; index + 1 < list.length; index += 2) fields.set(list[index]!, list[index + 1]!);
   const text = (name: string): string => fields.get(name) ?? '';
@@ -21,14 +22,18 @@ export function readFields(list: readonly string[], replid: string): StoredToken
     ...(text('metadata') && { metadata: JSON.parse(text('metadata')) as Record<string, string> }),
     ...(text('fingerprint') && { fingerprint: text('fingerprint') }),
     ...(fields.has('revoked') && { revokedAt: Number(text('revoked')) }),
-    ...(fields.has('session') && { session: readSession(fields, text) }),
+    ...(fields.has('session') && { session: readSession(tokenId, fields, text) }),
   };
 }
 
-function readSession(fields: ReadonlyMap<string, string>, text: (name: string) => string): StoredSession {
+function readSession(
+  tokenId: string,
+  fields: ReadonlyMap<string, string>,
+  text: (name: string) => string,
+): StoredSession {
   const endReason: EndReason | undefined = END_REASONS.find((known) => known === text('reason'));
   return {
-    id: text('session'),
+    id: readSessionId(tokenId, text('session')),
     startedAt: Number(text('started')),
     expiresAt: Number(text('ends')),
     leaseUntil: Number(text('lease')),

@@ -4,7 +4,7 @@ import type { CallOptions, RedisCaller } from '../../redis/caller.ts';
 import type { RedisClient } from '../../redis/connection.ts';
 import { tokenOfSession } from '../../tokens/session-id.ts';
 import type { Adoption, AdoptionResult, HeldSession, SessionEnd } from '../store.ts';
-import { assertName, placesKey, tokenKey } from './keys.ts';
+import { assertName, placesKey, storedSession, tokenKey } from './keys.ts';
 import type { Revocations } from './revocations.ts';
 import type { SessionSteps } from './session-scripts.ts';
 
@@ -64,9 +64,9 @@ export class RedisSessions {
     const { withClock, leaseMs, retentionMs } = this.#options;
     const tokenId = tokenOfSession(sessionId);
     const key = tokenId && tokenKey(tokenId);
-    if (!key) return { adopted: false, refusal: 'gone' };
+    if (!tokenId || !key) return { adopted: false, refusal: 'gone' };
     assertName(node);
-    const args = [sessionId, node, from.node, from.epoch, ticket, successor];
+    const args = [storedSession(tokenId, sessionId), node, from.node, from.epoch, ticket, successor];
     const step = (steady: number) => this.#client.callgateAdopt(key, ...args, steady, leaseMs, retentionMs);
     const answer = await withClock(key, step);
     if (answer === 'forgotten') throw forgottenBurn();
@@ -79,7 +79,8 @@ export class RedisSessions {
   async finish({ id, sessionId, node, epoch, reason, startedAt, expiresAt }: SessionEnd): Promise<boolean> {
     const key = tokenKey(id);
     if (!key) return false;
-    const args = [sessionId, node, epoch, reason, this.#options.retentionMs, startedAt, expiresAt];
+    const session = storedSession(id, sessionId);
+    const args = [session, node, epoch, reason, this.#options.retentionMs, startedAt, expiresAt];
     // Not repeated here: the second answer would deny what the first one did.
     const step = () => this.#client.callgateFinish(key, ...args);
     return (await this.#caller.call(key, step, { once: true })) === 1;
@@ -111,11 +112,12 @@ export class RedisSessions {
   }
 
   #holding(key: string, session: HeldSession, leaves: boolean) {
-    const { sessionId, node, epoch, tickets, resume, startedAt, expiresAt } = session;
+    const { tokenId, sessionId, node, epoch, tickets, resume, startedAt, expiresAt } = session;
+    const id = storedSession(tokenId, sessionId);
     const { leaseMs, retentionMs } = this.#options;
     const state = [tickets.join(','), resume, startedAt, expiresAt, Number(leaves)];
     return (steady: number) =>
-      this.#client.callgateHold(key, sessionId, node, epoch, steady + leaseMs, leaseMs, retentionMs, ...state);
+      this.#client.callgateHold(key, id, node, epoch, steady + leaseMs, leaseMs, retentionMs, ...state);
   }
 }
 

@@ -98,7 +98,7 @@ if #fields == 0 then return false end
 return {now, replid(), fields}`;
 
 /**
- * ARGV: retention ms, team (or nothing, for any). Answers what the token was. A session whose lease lapsed may live on behind an outage, so its
+ * ARGV: retention ms, team (or nothing, for any), prefix of session ids. Answers what the token was. A session whose lease lapsed may live on behind an outage, so its
  * revocation is recorded as well, and so may one whose burn a failover forgot. The announcement may fail (a user without the channel): the record is what counts.
  */
 const REVOKE = `
@@ -109,7 +109,7 @@ local status = token[1]
 if not status then return 'unknown' end
 if status == 'active' then
   redis.call('HSETNX', KEYS[1], 'revoked', now)
-  redis.pcall('PUBLISH', '${REVOKED_CHANNEL}', token[4])
+  redis.pcall('PUBLISH', '${REVOKED_CHANNEL}', (string.gsub(token[4], '^_', ARGV[3] .. '_')))
 end
 if status == 'active' or status == 'revoked' then return status end
 if status ~= 'issued' then return 'ended' end
