@@ -3,7 +3,7 @@ import { Outage, type OutageLog } from '../shared/outage.ts';
 import type { TokenStore } from '../store/store.ts';
 
 type End = Parameters<TokenStore['finish']>[0];
-type FinishingStore = Pick<TokenStore, 'finish' | 'isAway'>;
+type FinishingStore = Pick<TokenStore, 'finish' | 'isAway' | 'read'>;
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2000;
@@ -13,7 +13,9 @@ const AT_ONCE = 100;
 interface Pending {
   end: End;
   trying: boolean;
-  settle: () => void;
+  /** An earlier try may have stored it. */
+  unsure: boolean;
+  settle: (isEnd: boolean) => void;
 }
 
 /**
@@ -47,19 +49,22 @@ export class Finisher {
     return this.#pending.has(sessionId);
   }
 
-  /** Resolves once the end is stored (or the finisher is closed); never rejects. Repeating it for a session is safe. */
-  async finish(end: End): Promise<void> {
-    if (this.#closed) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
+  /**
+   * Resolves once the end is stored, to true; to false when the session is another node's to end, or the finisher is closed. Never
+   * rejects. Repeating it for a session is safe.
+   */
+  async finish(end: End): Promise<boolean> {
+    if (this.#closed) return false;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
     const before = this.#pending.get(end.sessionId);
-    const settle = (): void => {
-      before?.settle();
-      resolve();
+    const settle = (isEnd: boolean): void => {
+      before?.settle(isEnd);
+      resolve(isEnd);
     };
-    this.#pending.set(end.sessionId, { end, trying: false, settle });
+    this.#pending.set(end.sessionId, { end, trying: false, unsure: false, settle });
     await this.#try(end.sessionId);
     if (this.#pending.size > 0) this.#schedule();
-    await promise;
+    return promise;
   }
 
   /** Resolves when every end is stored, or after `ms`; true if nothing is left. */
@@ -79,7 +84,7 @@ export class Finisher {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
-    for (const sessionId of [...this.#pending.keys()]) this.#settle(sessionId);
+    for (const sessionId of [...this.#pending.keys()]) this.#settle(sessionId, false);
   }
 
   #schedule(): void {
@@ -107,14 +112,23 @@ export class Finisher {
     if (!pending || pending.trying || this.#closed) return;
     if (this.#store.isAway(pending.end.id)) return this.#tellAway();
     pending.trying = true;
+    let isEnd = false;
     try {
-      await this.#store.finish(pending.end);
+      isEnd = (await this.#store.finish(pending.end)) || (await this.#isEnd(pending));
     } catch (error) {
       pending.trying = false;
+      pending.unsure = true;
       if (hasCode(error, 'unavailable')) return this.#tellAway();
       this.#log.warn({ err: error, session: sessionId }, 'the end of a session cannot be stored');
     }
-    this.#settle(sessionId);
+    this.#settle(sessionId, isEnd);
+  }
+
+  /** Whether an end that the store does not take is the session's all the same: the record is lost, or an earlier try stored it. */
+  async #isEnd({ end: { id, sessionId, reason }, unsure }: Pending): Promise<boolean> {
+    const record = await this.#store.read(id);
+    if (record === undefined) return true;
+    return unsure && record.session?.id === sessionId && record.session.endReason === reason;
   }
 
   #tellAway(): void {
@@ -124,8 +138,8 @@ export class Finisher {
     );
   }
 
-  #settle(sessionId: string): void {
-    this.#pending.get(sessionId)?.settle();
+  #settle(sessionId: string, isEnd: boolean): void {
+    this.#pending.get(sessionId)?.settle(isEnd);
     this.#pending.delete(sessionId);
     if (this.#pending.size > 0) return;
     if (!this.#closed) this.#outage.ended();

@@ -370,11 +370,19 @@ export class Session {
     const { startedAt, expiresAt } = this.#grant;
     const end = { id: tokenId, sessionId, node, epoch, startedAt, expiresAt, reason };
     const stored = this.#deps.finisher.finish(end);
-    stored.then(() => this.#deps.observer.stored(reason)).catch(() => undefined);
+    stored
+      .then((isEnd) => this.#stored(reason, isEnd))
+      .catch((error: unknown) => this.#log.error({ err: error }, 'an end was not told'));
     Promise.all([stored, freed]).then(
       () => this.dispatch({ type: 'settled' }),
       (error: unknown) => this.#log.error({ err: error }, 'the end of the session could not be stored'),
     );
+  }
+
+  /** An end that is not the session's is another node's to tell. */
+  #stored(reason: EndReason, isEnd: boolean): void {
+    if (isEnd) this.#deps.observer.stored(reason);
+    else this.leave();
   }
 
   /** Made when there is something to log, which there seldom is. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
+import { CallgateError } from '../../src/errors.ts';
 import { Finisher } from '../../src/session/finisher.ts';
 import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { HELD } from '../support/held.ts';
@@ -27,7 +28,7 @@ async function setUp(sessions: number) {
 test('an end is stored at once while the store is there', async () => {
   const { store, finisher, held } = await setUp(1);
   const [{ id, sessionId }] = held as [(typeof held)[0]];
-  await finisher.finish({ ...HELD, id, sessionId, reason: 'completed' });
+  expect(await finisher.finish({ ...HELD, id, sessionId, reason: 'completed' })).toBe(true);
   expect(await store.read(id)).toMatchObject({ status: 'completed', session: { endReason: 'completed' } });
   expect(finisher.size).toBe(0);
   expect(await finisher.idle(0)).toBe(true);
@@ -42,9 +43,37 @@ test('ends during an outage are stored once it is over', async () => {
   expect(finisher.size).toBe(150);
   redis.resume();
   expect(await finisher.idle(20_000)).toBe(true);
-  await Promise.all(ends);
+  expect((await Promise.all(ends)).every(Boolean)).toBe(true);
   const records = await Promise.all(held.map(({ id }) => store.read(id)));
   expect(records.every((record) => record?.session?.endReason === 'client_lost')).toBe(true);
+});
+
+test('an end whose first answer was lost is the end, and one that another node has told is not', async () => {
+  const { store, held } = await setUp(2);
+  const [{ id, sessionId }, other] = held as [(typeof held)[0], (typeof held)[0]];
+  let lost = false;
+  const losing = {
+    isAway: () => false,
+    read: (token: string) => store.read(token),
+    finish: async (end: Parameters<typeof store.finish>[0]) => {
+      const stored = await store.finish(end);
+      if (lost) return stored;
+      lost = true;
+      throw new CallgateError('unavailable');
+    },
+  };
+  const finisher = new Finisher(losing, silent);
+  onTestFinished(() => finisher.close());
+  expect(await finisher.finish({ ...HELD, id, sessionId, reason: 'expired' })).toBe(true);
+  await store.burn({ ...HELD, ...other, node: 'n_bbbbbbbb' });
+  expect(await finisher.finish({ ...HELD, id: other.id, sessionId: other.sessionId, reason: 'expired' })).toBe(false);
+});
+
+test('an end whose record is lost is the end', async () => {
+  const { redis, finisher, held } = await setUp(1);
+  const [{ id, sessionId }] = held as [(typeof held)[0]];
+  await redis.cli('FLUSHALL');
+  expect(await finisher.finish({ ...HELD, id, sessionId, reason: 'expired' })).toBe(true);
 });
 
 test('closing it lets nobody wait for a store that is gone', async () => {
