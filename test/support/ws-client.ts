@@ -1,6 +1,12 @@
 import { WebSocket } from 'ws';
 import { EARLY_START_PREFIX, SUBPROTOCOL } from '../../src/protocol/codes.ts';
-import type { ClientMessage, ServerMessage, StartMessage } from '../../src/protocol/messages.ts';
+import type {
+  ClientMessage,
+  FirstMessage,
+  ResumeMessage,
+  ServerMessage,
+  StartMessage,
+} from '../../src/protocol/messages.ts';
 
 type TypeOf = ServerMessage['type'];
 type MessageOf<T extends TypeOf> = Extract<ServerMessage, { type: T }>;
@@ -30,17 +36,29 @@ export class UpgradeRefused extends Error {
   }
 }
 
-/** The subprotocol that carries a start inside the upgrade request. */
-export const earlyStart = (message: StartMessage): string =>
+/** The subprotocol that carries the first message inside the upgrade request. */
+export const earlyStart = (message: FirstMessage): string =>
   `${EARLY_START_PREFIX}${Buffer.from(JSON.stringify(message)).toString('base64url')}`;
 
 /** Opens a socket and starts a call with a frame, or with `early` inside the upgrade request. */
-export const startCall = async (
+export const startCall = (
   url: string,
   start: Omit<StartMessage, 'type'>,
+  options?: SocketOptions & { early?: boolean },
+): Promise<TestSocket> => present(url, { type: 'start', ...start }, options);
+
+/** Opens a socket and asks for a session back, in the same two ways. */
+export const resumeCall = (
+  url: string,
+  resume: Omit<ResumeMessage, 'type'>,
+  options?: SocketOptions & { early?: boolean },
+): Promise<TestSocket> => present(url, { type: 'resume', ...resume }, options);
+
+const present = async (
+  url: string,
+  message: FirstMessage,
   { early = false, ...options }: SocketOptions & { early?: boolean } = {},
 ): Promise<TestSocket> => {
-  const message: StartMessage = { type: 'start', ...start };
   if (early) return TestSocket.open(url, { ...options, protocols: [SUBPROTOCOL, earlyStart(message)] });
   const socket = await TestSocket.open(url, options);
   socket.send(message);
@@ -140,6 +158,12 @@ export class TestSocket {
   /** Closes with a close handshake, as a page that is left does. */
   async close(code = 1000): Promise<void> {
     this.#socket.close(code);
+    await this.closing().finally(() => this.#socket.terminate());
+  }
+
+  /** Closes with a close handshake that names no code (1005 at the other end). */
+  async closeWithoutCode(): Promise<void> {
+    this.#socket.close();
     await this.closing().finally(() => this.#socket.terminate());
   }
 
