@@ -55,7 +55,7 @@ type StatusDeps = Pick<ApiDeps, 'jwks' | 'readiness' | 'shardsAway'>;
  */
 export function createApi({ log, demoKey, jwks, readiness, shardsAway, ...parts }: ApiDeps): FastifyInstance {
   const { http, admission } = parts.config;
-  const servers = parts.servers ?? new HttpServers(parts.config);
+  const servers = parts.servers ?? new HttpServers(parts.config, log);
   const app = fastify({
     loggerInstance: log,
     logController: new RequestLog({ requestIdLogLabel: 'request_id' }),

@@ -200,7 +200,7 @@ function openHttp({ config, log, owned }: Base, parts: Parts, demoKey: string | 
   const { directory, keys, store, media, telemetry } = parts;
   // A file is there from the start; what is published to a Redis may not be.
   const published = () => (config.tenants === undefined ? { directory: directory.ready } : {});
-  const servers = new HttpServers(config);
+  const servers = new HttpServers(config, log);
   const app = createApi({
     config,
     servers,

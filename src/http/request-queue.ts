@@ -2,6 +2,7 @@
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { deadline } from '../shared/deadline.ts';
+import { type HookLog, hookMissed } from '../shared/hook.ts';
 
 /** Bytes parsed at a time. A request has at least 18 bytes, so that this bounds how many can wait in a queue. */
 const SLICE_BYTES = 1024;
@@ -17,9 +18,11 @@ export type Serve = (request: IncomingMessage, response: ServerResponse) => void
  */
 export class RequestQueue {
   readonly #connections = new WeakMap<Socket, Connection>();
+  readonly #log: HookLog;
   readonly #answerMs: number;
 
-  constructor(answerMs = ANSWER_MS) {
+  constructor(log: HookLog, answerMs = ANSWER_MS) {
+    this.#log = log;
     this.#answerMs = answerMs;
   }
 
@@ -30,7 +33,9 @@ export class RequestQueue {
     Object.assign(server, { httpAllowHalfOpen: true });
     server.on('connection', (socket) => this.#connections.set(socket, new Connection(socket, serve, this.#answerMs)));
     const take = (request: IncomingMessage, response: ServerResponse) => {
-      this.#connections.get(request.socket)?.take(request, response);
+      const connection = this.#connections.get(request.socket);
+      if (connection?.parses === false) hookMissed(this.#log, { library: 'Node', hook: 'requests in turn' });
+      connection?.take(request, response);
     };
     server.on('request', take);
     server.on('checkContinue', take);
@@ -67,10 +72,12 @@ class Connection {
   readonly #socket: Socket;
   readonly #serve: Serve;
   readonly #answerMs: number;
-  readonly #parse: (slice: Buffer) => void;
+  readonly #parse: ((slice: Buffer) => void) | undefined;
   /** The first is being served. */
   readonly #exchanges: [IncomingMessage, ServerResponse][] = [];
   requests = 0;
+  /** Whether what comes is parsed here. */
+  parses = false;
   #serving = false;
   #stopped = false;
   #idle = false;
@@ -82,8 +89,9 @@ class Connection {
     this.#answerMs = answerMs;
     // Node's own, which parses all that comes, as it comes. A listener for `readable` keeps it from reading past the stream
     // (`unconsume` in its lib/_http_server.js), and whoever takes a body from making the stream flow.
-    const [parse] = socket.listeners('data') as [(slice: Buffer) => void];
+    const [parse] = socket.listeners('data') as ((slice: Buffer) => void)[];
     this.#parse = parse;
+    if (parse === undefined) return;
     socket.removeListener('data', parse);
     socket.on('readable', this.#goOn);
   }
@@ -133,13 +141,14 @@ class Connection {
   readonly #goOn = (): void => {
     if (this.#isOver()) return;
     if (!this.#serving && this.busy) this.#serveFirst();
-    if (this.#isHeld()) return;
+    if (this.#isHeld() || this.#parse === undefined) return;
     // With nothing left to read this also finds the end.
     const slice = this.#socket.read(Math.min(SLICE_BYTES, this.#socket.readableLength)) as Buffer | null;
     if (slice === null) return;
     this.#idle = false;
     // Others get theirs before the next slice. Set before this one is parsed, because what is in it may let go.
     this.#goOnLater();
+    this.parses = true;
     this.#parse(slice);
   };
 

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import type { Config } from '../config/config.ts';
 import { CallgateError } from '../errors.ts';
+import type { HookLog } from '../shared/hook.ts';
 import { Connections } from './connections.ts';
 import { settleTarget } from './host.ts';
 import { REFUSALS } from './refusals.ts';
@@ -19,11 +20,12 @@ export interface Handlers {
 
 /** Makes the HTTP servers of a process: one request of a connection at a time, connections capped by address, one Host. */
 export class HttpServers {
-  readonly queue = new RequestQueue();
+  readonly queue: RequestQueue;
   readonly connections: Connections;
   readonly #refused = new WeakMap<object, number>();
 
-  constructor({ admission, http }: Pick<Config, 'admission' | 'http'>) {
+  constructor({ admission, http }: Pick<Config, 'admission' | 'http'>, log: HookLog) {
+    this.queue = new RequestQueue(log);
     this.connections = new Connections({
       perAddress: admission.sockets_per_address,
       limitLoopback: admission.limit_loopback,

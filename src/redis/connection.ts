@@ -1,7 +1,8 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { RedisAccess, RedisSource } from './access.ts';
+import { comeBack } from './come-back.ts';
 import { withJoinedCommands } from './joined-commands.ts';
-import './stream-errors.ts';
+import { checkStreams } from './stream-errors.ts';
 import { type HostPort, parseRedisUrl, type RedisTarget } from './url.ts';
 
 export type RedisClient = Redis | Cluster;
@@ -49,7 +50,11 @@ export function createRedis(source: RedisSource, log: StoreLog): RedisClient {
   const client =
     target.kind === 'cluster'
       ? clusterOf(target.nodes, entry)
-      : withJoinedCommands(comeBack(new Redis(singleOf(target, entry, access.sentinel))), log);
+      : withJoinedCommands(
+          comeBack(new Redis(singleOf(target, entry, access.sentinel)), () => reconnectAfter(3), log),
+          log,
+        );
+  checkStreams(client, log);
   // Told once an outage, not once a reconnect. Only a code is told: some servers repeat their input in an error.
   let told = false;
   client.on('error', (error: Error & { command?: { name: string } }) => {
@@ -60,24 +65,6 @@ export function createRedis(source: RedisSource, log: StoreLog): RedisClient {
   });
   client.on('ready', () => {
     told = false;
-  });
-  return client;
-}
-
-/**
- * A failover that Sentinel announces while ioredis is looking for the master ends its connecting for good, as if it had been
- * asked to; whoever did not ask connects again. Its `disconnect` is the only way to ask.
- */
-function comeBack(client: Redis): Redis {
-  const disconnect = client.disconnect.bind(client);
-  let asked = false;
-  client.disconnect = (reconnect = false) => {
-    asked ||= !reconnect;
-    disconnect(reconnect);
-  };
-  client.on('end', () => {
-    // Its failures are told as errors; each is followed by another end.
-    if (!asked) setTimeout(() => asked || client.connect().catch(() => undefined), reconnectAfter(3)).unref();
   });
   return client;
 }

@@ -45,10 +45,8 @@ describe('the connections of an address', () => {
 
   const start = async ({ limit_loopback = true, trusted_proxies = 0 } = {}): Promise<number> => {
     const { config } = loadConfig({});
-    const servers = new HttpServers({
-      admission: { ...config.admission, sockets_per_address: CAP, limit_loopback },
-      http: { ...config.http, trusted_proxies },
-    });
+    const admission = { ...config.admission, sockets_per_address: CAP, limit_loopback };
+    const servers = new HttpServers({ admission, http: { ...config.http, trusted_proxies } }, { warn: () => {} });
     server = servers.create({}, { handle: (_, response) => void waiting.push(response), refuse: refuseRequest });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');

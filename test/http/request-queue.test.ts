@@ -16,6 +16,7 @@ describe('requests on one connection', () => {
   let server: Server;
   let queue: RequestQueue;
   const open: Socket[] = [];
+  const warnings: object[] = [];
   afterEach(async () => {
     for (const socket of open.splice(0)) socket.destroy();
     server.closeAllConnections();
@@ -25,10 +26,11 @@ describe('requests on one connection', () => {
 
   const start = async (
     serve: (request: IncomingMessage, response: ServerResponse) => void,
-    answerMs?: number,
+    { answerMs, hideParser = false }: { answerMs?: number; hideParser?: boolean } = {},
   ): Promise<number> => {
     server = createServer();
-    queue = new RequestQueue(answerMs);
+    server.on('connection', (socket) => hideParser && socket.removeAllListeners('data'));
+    queue = new RequestQueue({ warn: (fields) => void warnings.push(fields) }, answerMs);
     queue.attach(server, serve);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -57,6 +59,7 @@ describe('requests on one connection', () => {
       i % 3 === 0 ? post(`/${i}`, '\r\n\r\n'.repeat(i * 10)) : get(`/${i}`),
     );
     const text = await exchange(port, requests.join('') + LAST);
+    expect(warnings).toEqual([]);
     const expected = requests.map((_, i) => `[/${i} ${i % 3 === 0 ? i * 40 : 0}]`);
     expect(text.match(/\[.*?\]/g)).toEqual([...expected, '[/last 0]']);
     expect(most).toBe(1);
@@ -104,10 +107,13 @@ describe('requests on one connection', () => {
 
   it('end with the connection when an answer is not taken in time', async () => {
     const closed = Promise.withResolvers<void>();
-    const port = await start((request, response) => {
-      request.socket.once('close', closed.resolve);
-      response.end(LARGE);
-    }, 300);
+    const port = await start(
+      (request, response) => {
+        request.socket.once('close', closed.resolve);
+        response.end(LARGE);
+      },
+      { answerMs: 300 },
+    );
     (await dial(port)).pause().write(get('/').repeat(100));
     await closed.promise;
   });
@@ -192,5 +198,11 @@ describe('requests on one connection', () => {
     const upgrade = get('/', 'connection: upgrade\r\nupgrade: websocket\r\n');
     (await dial(port)).resume().write(get('/before') + upgrade + frames);
     expect(await received).toBe(frames);
+  });
+
+  it('are served as Node parses them where its parser is not found, and it is warned once', async () => {
+    const port = await start((request, response) => void response.end(`[${request.url}]`), { hideParser: true });
+    expect((await exchange(port, get('/1') + get('/2') + LAST)).match(/\[.*?\]/g)).toEqual(['[/1]', '[/2]', '[/last]']);
+    expect(warnings).toEqual([{ library: 'Node', hook: 'requests in turn' }]);
   });
 });
