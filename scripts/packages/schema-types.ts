@@ -11,6 +11,12 @@ interface Schema {
   additionalProperties?: boolean | Schema;
 }
 
+/** What restricts a value and not its type. */
+const RESTRICTIONS =
+  'title description default examples format pattern minLength maxLength minimum maximum minItems maxItems minProperties maxProperties';
+const STRUCTURE = 'type const enum anyOf items properties required additionalProperties';
+const KNOWN = new Set([...RESTRICTIONS.split(' '), ...STRUCTURE.split(' ')]);
+
 const SIMPLE: Readonly<Record<string, string>> = {
   string: 'string',
   number: 'number',
@@ -29,6 +35,8 @@ export const declarations = (schemas: Readonly<Record<string, object>>): string 
     .join('');
 
 function typeOf(schema: Schema, indent = ''): string {
+  const unknown = Object.keys(schema).filter((key) => !KNOWN.has(key));
+  if (unknown.length > 0) throw new TypeError(`no type for a schema with ${unknown.join(', ')}`);
   const { const: value, enum: values, anyOf, items, type = '' } = schema;
   if (value !== undefined) return JSON.stringify(value);
   if (values) return values.map((each) => JSON.stringify(each)).join(' | ');
@@ -36,8 +44,7 @@ function typeOf(schema: Schema, indent = ''): string {
   if (type === 'array' && items) return `(${typeOf(items, indent)})[]`;
   if (type === 'object') return objectType(schema, indent);
   if (type in SIMPLE) return SIMPLE[type]!;
-  if (Object.keys(schema).every((key) => key === 'description')) return 'unknown';
-  throw new TypeError(`no type for ${JSON.stringify(schema)}`);
+  return 'unknown';
 }
 
 function objectType({ properties = {}, required = [], additionalProperties }: Schema, indent: string): string {

@@ -8,11 +8,13 @@ import { declarations } from './schema-types.ts';
 const { media } = CLIENT_MESSAGES.media.properties;
 
 /** The files whose types come from schemas, and these types. */
-const FROM_SCHEMAS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
+export const FROM_SCHEMAS: Readonly<Record<string, Readonly<Record<string, object>>>> = {
   'protocol/messages': {
     ClientMessage: { anyOf: Object.values(CLIENT_MESSAGES) },
     ServerMessage: { anyOf: Object.values(SERVER_MESSAGES) },
     StartMessage: CLIENT_MESSAGES.start,
+    ResumeMessage: CLIENT_MESSAGES.resume,
+    FirstMessage: { anyOf: [CLIENT_MESSAGES.start, CLIENT_MESSAGES.resume] },
     MediaDirection: media.properties.audio,
     WantedMedia: media,
     SessionInfo: SERVER_MESSAGES.offer.properties.session,
