@@ -121,6 +121,7 @@ export class SessionRegistry {
         this.#unrenewed.began({ err, sessions: sessions.length }, 'leases could not be renewed; trying again'),
     );
     // A place that was given back meanwhile may have been taken again by its renewal; if not now, it is freed when it lapses.
-    for (const { over, lease } of sessions) if (over) this.#store.releasePlace(lease).catch(() => undefined);
+    const ended = sessions.filter(({ over, left }) => over && !left);
+    for (const { lease } of ended) this.#store.releasePlace(lease).catch(() => undefined);
   }
 }

@@ -118,6 +118,11 @@ export class Session {
     return this.#state.phase === 'ending' || this.#state.phase === 'ended';
   }
 
+  /** Whether another node holds it by now: what is over here goes on there. */
+  get left(): boolean {
+    return this.#state.phase === 'ended' && this.#state.reason === undefined;
+  }
+
   /** Sections of the newest offer, which bound the size of an answer. */
   get offeredSections(): number {
     return this.#sections;
