@@ -3,7 +3,7 @@ import { endsSessions } from '../directory/callability.ts';
 import type { DirectorySource } from '../directory/directory.ts';
 import type { EndReason } from '../protocol/codes.ts';
 import { Outage } from '../shared/outage.ts';
-import type { TokenStore } from '../store/store.ts';
+import type { HeldSession, TokenStore } from '../store/store.ts';
 import type { Session } from './session.ts';
 import type { TaskQueue } from './task-queue.ts';
 
@@ -115,7 +115,7 @@ export class SessionRegistry {
   async #renew(): Promise<void> {
     const sessions = [...this.#sessions.values()].filter((session) => !session.over);
     if (sessions.length === 0) return;
-    await this.#store.renew(sessions.map(({ held }) => held)).then(
+    await this.#store.renew(heldOf(sessions)).then(
       () => this.#unrenewed.ended(),
       (err: unknown) =>
         this.#unrenewed.began({ err, sessions: sessions.length }, 'leases could not be renewed; trying again'),
@@ -124,4 +124,9 @@ export class SessionRegistry {
     const ended = sessions.filter(({ over, left }) => over && !left);
     for (const { lease } of ended) this.#store.releasePlace(lease).catch(() => undefined);
   }
+}
+
+/** Each as it is when its turn comes, unless it is over by then. */
+function* heldOf(sessions: readonly Session[]): Generator<HeldSession> {
+  for (const session of sessions) if (!session.over) yield session.held;
 }

@@ -215,7 +215,7 @@ export class MemoryTokenStore implements TokenStore {
     this.#places.release(endpointId, sessionId);
   }
 
-  async renew(sessions: readonly HeldSession[]): Promise<void> {
+  async renew(sessions: Iterable<HeldSession>): Promise<void> {
     for (const session of sessions) {
       if (this.#hold(session) === 'moved') continue;
       this.#places.hold(session.endpointId, session.sessionId);

@@ -250,7 +250,7 @@ export class RedisTokenStore implements TokenStore {
     await this.#caller.call(key, () => this.#client.zrem(key, sessionId));
   }
 
-  renew(sessions: readonly HeldSession[]): Promise<void> {
+  renew(sessions: Iterable<HeldSession>): Promise<void> {
     return this.#sessions.renew(sessions);
   }
 

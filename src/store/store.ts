@@ -202,9 +202,10 @@ export interface TokenStore {
   /**
    * Keeps the records and places of these sessions for another lease, and writes what the store may have forgotten of them: who
    * holds them, their tickets, the burn itself. Takes a lapsed place again. Listeners hear of each whose token was revoked and of
-   * each that has moved; the record and the place of such a one are left alone. Each is tried once: whoever renews comes again.
+   * each that has moved; the record and the place of such a one are left alone. Each is tried once: whoever renews comes again. Each is taken when its turn
+   * comes, so that what was saved meanwhile is not undone.
    */
-  renew(sessions: readonly HeldSession[]): Promise<void>;
+  renew(sessions: Iterable<HeldSession>): Promise<void>;
   /** Writes one session as a renewal does, without its place; rejects when that failed, and the next renewal writes it. */
   save(session: HeldSession): Promise<void>;
   /** Lets go of a session: from then on, for one lease, any node may adopt it. False when it was no longer held. Repeating it is safe. */

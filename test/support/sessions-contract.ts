@@ -276,6 +276,23 @@ export function describeSessions(name: string, open: () => TokenStore): void {
       for (const each of [session, never]) await release(each);
     });
 
+    test('a renewal of many undoes nothing that was saved meanwhile', async () => {
+      const session = await begin({ endpointId: 'ep_many' });
+      let current = session;
+      function* inTurn(): Generator<HeldSession> {
+        for (let others = 0; others < 300; others++)
+          yield { ...session, tokenId: newTokenId(), sessionId: 'sess_other' };
+        yield current;
+      }
+      const renewed = store.renew(inTurn());
+      current = { ...session, tickets: ['t2', 't1'] };
+      await store.save(current);
+      await renewed;
+      expect(await store.owner(session.sessionId)).toMatchObject({ tickets: ['t2', 't1'] });
+      await store.releasePlace({ ...session, sessionId: 'sess_other' });
+      await release(session);
+    });
+
     test('a session whose token was revoked may be adopted, and its adopter hears of that', async () => {
       const session = await begin();
       await store.revoke(session.tokenId);

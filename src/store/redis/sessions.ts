@@ -37,13 +37,12 @@ export class RedisSessions {
 
   // Single commands rather than a pipeline: in a Cluster the leases live on many nodes. Each is tried once and for itself;
   // whoever renews comes again.
-  async renew(sessions: readonly HeldSession[]): Promise<void> {
+  async renew(sessions: Iterable<HeldSession>): Promise<void> {
     const failures: unknown[] = [];
     const renewals: Promise<unknown>[] = [];
-    for (let start = 0; start < sessions.length; start += RENEW_BATCH) {
-      const batch = sessions.slice(start, start + RENEW_BATCH).map((session) => this.#renewOne(session));
-      renewals.push(...batch.map((renewal) => renewal.catch((error: unknown) => failures.push(error))));
-      await nextTurn();
+    for (const session of sessions) {
+      renewals.push(this.#renewOne(session).catch((error: unknown) => failures.push(error)));
+      if (renewals.length % RENEW_BATCH === 0) await nextTurn();
     }
     await Promise.all(renewals);
     if (failures.length > 0) throw failures[0];
