@@ -9,8 +9,8 @@ const NORMAL_CLOSURE = 1000;
 /** Come back with `resume` (RFC 6455 section 7.4.1, IANA: service restart). */
 const SERVICE_RESTART = 1012;
 /** Pauses between tries to open a call on another worker: the first is tried at once. */
-const FIRST_RETRY_MS = 25;
-const LAST_RETRY_MS = 1000;
+const FIRST_RETRY_MS = 20;
+const LAST_RETRY_MS = 100;
 
 /** What a session begins with: burned here, or adopted, with a client that has had an offer before. */
 export interface Beginning {

@@ -271,9 +271,9 @@ describe('a session whose worker is lost', () => {
       connection,
       error: new CallgateError('at_capacity'),
     });
-    const { effects } = runFresh(begin, opened, workerLost(), failed(1), failed(2), failed(3));
+    const { effects } = runFresh(begin, opened, workerLost(), failed(1), failed(2), failed(3), failed(4));
     expect(effects.slice(3).map((made) => made.at(-1))).toEqual(
-      [25, 50, 100].map((ms) => ({ type: 'start_timer', timer: 'retry', ms })),
+      [20, 40, 80, 100].map((ms) => ({ type: 'start_timer', timer: 'retry', ms })),
     );
     const { state } = runFresh(begin, opened, workerLost(), { type: 'timeout', timer: 'rehome', remainingMs: 1 });
     expect(state).toMatchObject({ phase: 'ending', reason: 'worker_lost' });

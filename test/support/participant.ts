@@ -9,11 +9,15 @@ export type Tracks = Extract<ServerMessage, { type: 'tracks' }>['tracks'];
 /** A participant that answers every offer as soon as it comes and sends audio, unless told otherwise. */
 export class Participant {
   readonly socket: TestSocket;
-  readonly client: RtcClient;
+  client: RtcClient;
   tracks: Tracks = [];
   offers = 1;
+  /** How often it has begun to connect: once, and again for each fresh offer. */
+  connections = 1;
   lastOffer = '';
   #answering = true;
+  /** The newest offer was fresh: the tracks that follow are its own. */
+  #isFresh = false;
 
   static async join(
     server: TestServer,
@@ -21,7 +25,11 @@ export class Participant {
     media: { audio?: 'sendrecv' | 'recvonly' } = {},
   ): Promise<Participant> {
     const { token } = await server.mint(room);
-    const socket = await startCall(server.wsUrl, { endpoint_id: room, token, media }, { timeoutMs: 20_000 });
+    const socket = await startCall(
+      server.wsUrl,
+      { endpoint_id: room, token, media, fresh: true },
+      { timeoutMs: 20_000 },
+    );
     const { offer_id, sdp } = await socket.expect('offer');
     const { tracks } = await socket.expect('tracks');
     const client = await RtcClient.answer(sdp);
@@ -53,17 +61,28 @@ export class Participant {
     await this.client.close();
   }
 
+  /** Sends as before, and is told its tracks after the offer. */
+  async #connectAnew(): Promise<void> {
+    await this.client.close();
+    this.client = await RtcClient.create();
+    this.client.startSending();
+    this.connections++;
+  }
+
   async #follow(): Promise<void> {
     let told = this.tracks;
     for (;;) {
       const message = await this.socket.next().catch(() => undefined);
       if (message === undefined) return;
       if (message.type === 'tracks') told = message.tracks;
+      if (message.type === 'tracks' && this.#isFresh) this.tracks = told;
       if (message.type !== 'offer') continue;
       // What `tracks` tells is true of the offer that follows it.
-      this.tracks = told;
+      this.tracks = message.fresh ? [] : told;
+      this.#isFresh = message.fresh === true;
       this.offers++;
       this.lastOffer = message.sdp;
+      if (message.fresh) await this.#connectAnew();
       const sdp = await this.client.answer(message.sdp);
       if (this.#answering) this.socket.send({ type: 'answer', offer_id: message.offer_id, sdp });
     }

@@ -20,9 +20,14 @@ export class RtcClient {
 
   /** Answers the first offer of a session and begins to connect. */
   static async answer(offerSdp: string, options: RtcClientOptions = {}): Promise<RtcClient> {
-    const client = new RtcClient(await RtcPeer.create({ kinds: ['audio', 'video', 'application'], ...options }));
+    const client = await RtcClient.create(options);
     await client.answer(offerSdp);
     return client;
+  }
+
+  /** One that has not answered yet. */
+  static async create(options: RtcClientOptions = {}): Promise<RtcClient> {
+    return new RtcClient(await RtcPeer.create({ kinds: ['audio', 'video', 'application'], ...options }));
   }
 
   private constructor(peer: RtcPeer) {
