@@ -1,3 +1,5 @@
+// Read in werift 0.25.2: DtlsSocket hands the messages of each handshake flight to its property `onHandleHandshakes`, and repeats a flight of
+// its own until `dtls.flight` is a later one.
 import {
   DtlsClient,
   DtlsServer,
@@ -11,6 +13,7 @@ import {
   SrtpSession,
   saltLength,
 } from 'werift';
+import { hookMissed } from '../shared/hook.ts';
 import { isFeedback } from './feedback.ts';
 import { HandshakeOrder } from './handshake-order.ts';
 import { IceAgent, type IceCredentials, type RemoteIce } from './ice-agent.ts';
@@ -19,6 +22,9 @@ import { type SrtpKeys, srtpKeys } from './srtp.ts';
 
 /** RFC 7714 section 14.2; every callgate has it. */
 const PROFILE = ProtectionProfileAeadAes128Gcm;
+
+/** The load tester has no log. */
+const LOG = { warn: (_: object, message: string) => console.warn(`warning: werift: ${message}`) };
 
 type Setup = 'active' | 'passive';
 type DtlsCarrier = DtlsSocket['options']['transport'];
@@ -70,6 +76,8 @@ export class MediaTransport {
   #remoteFingerprint = '';
   #keys: Keys | undefined;
   #closed = false;
+  /** Whether the hooks into werift take. */
+  #hooked = false;
 
   static async create(setup: Setup): Promise<MediaTransport> {
     ownCertificate ??= makeCertificate();
@@ -92,7 +100,10 @@ export class MediaTransport {
     const handle = this.#dtls.onHandleHandshakes;
     const order =
       this.#dtls instanceof DtlsServer ? new HandshakeOrder<Parameters<typeof handle>[0][number]>() : undefined;
-    this.#dtls.onHandleHandshakes = (messages) => this.#work(handle(order?.take(messages) ?? messages));
+    this.#dtls.onHandleHandshakes = (messages) => {
+      this.#hooked = typeof this.#dtls.dtls.flight === 'number';
+      return this.#work(handle(order?.take(messages) ?? messages));
+    };
     this.#dtls.onConnect.once(() => this.#onHandshakeDone());
     this.#ice.onPacket = (packet) => {
       if (!isMedia(packet)) deliver(packet, carrier);
@@ -151,6 +162,7 @@ export class MediaTransport {
 
   #onHandshakeDone(): void {
     if (this.#closed) return;
+    if (!this.#hooked) hookMissed(LOG, { library: 'werift', hook: 'order and end of handshakes' });
     const certificate = this.#dtls.remoteCertificate;
     // RFC 8122 section 6.2: the other side must show the certificate that its description names.
     if (certificate === undefined || fingerprint(certificate, 'sha256') !== this.#remoteFingerprint) return;
