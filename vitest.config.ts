@@ -18,6 +18,8 @@ const REDIS = [
   'test/session/finisher.test.ts',
   'test/telemetry/audit*.test.ts',
 ];
+/** A process takes several files, one after another: what a server loads takes longer than most of their tests. */
+const SHARED = { isolate: false, maxWorkers: 3 };
 /** Browsers take both cores, and these compare times. */
 const ALONE = [
   'test/browser/**/*.test.ts',
@@ -40,7 +42,7 @@ export default defineConfig({
           name: 'three at a time',
           include: WAITING,
           exclude: [...REDIS, ...ALONE],
-          maxWorkers: 3,
+          ...SHARED,
           sequence: { groupOrder: 0 },
         },
       },
@@ -51,7 +53,7 @@ export default defineConfig({
           include: REDIS,
           exclude: ALONE,
           retry: 1,
-          maxWorkers: 3,
+          ...SHARED,
           sequence: { groupOrder: 0 },
         },
       },
