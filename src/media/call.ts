@@ -192,6 +192,11 @@ export class Call implements MediaCall {
     }
   }
 
+  /** Closed, or about to hear that its worker is dead: everyone in a room seems to leave then, which nobody is to be told. */
+  get #isGone(): boolean {
+    return this.#closed || this.#transport.closed;
+  }
+
   #renegotiate(): void {
     this.#due = true;
     this.#offerSoon();
@@ -203,12 +208,12 @@ export class Call implements MediaCall {
   }
 
   #offerWhenDue(): void {
-    if (!this.#due || this.#busy || this.#closed || this.#negotiation.outstanding || !this.#started) return;
+    if (!this.#due || this.#busy || this.#isGone || this.#negotiation.outstanding || !this.#started) return;
     this.#busy = true;
     this.#beforeClose(this.#makeOffer()).then(
       (offer) => {
         this.#busy = false;
-        if (!this.#closed) this.#listener.offer(offer);
+        if (!this.#isGone) this.#listener.offer(offer);
       },
       () => this.#lose(),
     );
