@@ -1,4 +1,4 @@
-import { hasCode } from '../errors.ts';
+import { CallgateError, hasCode } from '../errors.ts';
 import { Outage, type OutageLog } from '../shared/outage.ts';
 import type { TokenStore } from '../store/store.ts';
 
@@ -117,7 +117,7 @@ export class Finisher {
       isEnd = (await this.#store.finish(pending.end)) || (await this.#isEnd(pending));
     } catch (error) {
       pending.trying = false;
-      pending.unsure = true;
+      pending.unsure ||= !(error instanceof CallgateError && error.retryable);
       if (hasCode(error, 'unavailable')) return this.#tellAway();
       this.#log.warn({ err: error, session: sessionId }, 'the end of a session cannot be stored');
     }
