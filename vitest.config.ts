@@ -4,7 +4,9 @@ import { defineConfig } from 'vitest/config';
 // Servers and commands under test are processes, many hundreds of them, which would each compile the same again.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/callgate-compile');
 
-/** These wait more than they work: three files share two cores well. */
+/** Of two cores, a file keeps hardly more than half of one busy. */
+const AT_ONCE = 3;
+/** These wait more than they work. */
 const WAITING = [
   'test/{backend,client,cluster,config,demo,directory,gateway,http,mint,protocol,redis,reference,sdp,session,shared,store,telemetry,tokens}/**/*.test.ts',
   'test/*.test.ts',
@@ -19,7 +21,7 @@ const REDIS = [
   'test/telemetry/audit*.test.ts',
 ];
 /** A process takes several files, one after another: what a server loads takes longer than most of their tests. */
-const SHARED = { isolate: false, maxWorkers: 3 };
+const SHARED = { isolate: false, maxWorkers: AT_ONCE };
 /** Browsers take both cores, and these compare times. */
 const ALONE = [
   'test/browser/**/*.test.ts',
@@ -39,7 +41,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'three at a time',
+          name: 'many in a process',
           include: WAITING,
           exclude: [...REDIS, ...ALONE],
           ...SHARED,
@@ -49,7 +51,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'three at a time, with Redis',
+          name: 'many in a process, with Redis',
           include: REDIS,
           exclude: ALONE,
           retry: 1,
@@ -60,12 +62,11 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'two at a time',
+          name: 'one in a process',
           include: ['test/**/*.test.ts'],
           exclude: [...WAITING, ...ALONE],
           retry: 1,
-          // Servers with media workers, and commands: a core for each file.
-          maxWorkers: 2,
+          maxWorkers: AT_ONCE,
           sequence: { groupOrder: 1 },
         },
       },

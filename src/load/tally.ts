@@ -42,7 +42,7 @@ export function tally(run: Run, outcomes: readonly Outcome[]): Report {
 
 type Timings = Record<Stage, Percentiles>;
 
-export const stagePercentiles = (outcomes: readonly Outcome[], stage: Stage): Percentiles =>
+const stagePercentiles = (outcomes: readonly Outcome[], stage: Stage): Percentiles =>
   percentiles(outcomes.flatMap(({ timings }) => timings[stage] ?? []));
 
 const withStage = (outcomes: readonly Outcome[], stage: Stage): Outcome[] =>
