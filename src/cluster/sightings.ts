@@ -16,7 +16,7 @@ const FORGET_MS = 120_000;
 interface Sighting {
   /** What it last said; undefined for one that was asked for and not seen. */
   posted: Posted | undefined;
-  /** How old that was at the first sight of it. */
+  /** How old that was when it was first seen, by the clock of the Redis. */
   ageMs: number;
   /** For how long the same has stood there since, as this process saw it. */
   watchedMs: number;
@@ -49,8 +49,7 @@ export class Sightings {
     for (const sighting of this.#seen.values()) sighting.watchedMs += roundMs;
     for (const posted of nodes) {
       if (this.#seen.get(posted.id)?.posted?.at === posted.at) continue;
-      const ageMs = this.#seen.has(posted.id) ? 0 : Math.max(now - posted.at, 0);
-      this.#seen.set(posted.id, { posted, ageMs, watchedMs: 0 });
+      this.#seen.set(posted.id, { posted, ageMs: Math.max(now - posted.at, 0), watchedMs: 0 });
     }
     for (const [id, sighting] of this.#seen) if (silenceOf(sighting) > FORGET_MS) this.#seen.delete(id);
   }

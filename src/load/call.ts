@@ -23,6 +23,7 @@ export class Call {
   readonly #offered = Promise.withResolvers<OfferMessage>();
   readonly #ended = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<never>();
+  #away = Promise.withResolvers<void>();
   #back: Promise<void> = Promise.resolve();
   #comeback: Comeback | undefined;
   #answering: Promise<void> = Promise.resolve();
@@ -47,6 +48,11 @@ export class Call {
 
   get ended(): Promise<void> {
     return this.#ended.promise;
+  }
+
+  /** Resolves when the client loses its socket the next time, and comes back. */
+  get away(): Promise<void> {
+    return this.#away.promise;
   }
 
   /** Resolves when the client that lost its socket is back, or cannot come back; at once while it has one. */
@@ -131,6 +137,8 @@ export class Call {
     const { urls, fresh } = this.#options;
     const message = { type: 'resume', session_id, ticket, ...(fresh && { fresh }) } as const;
     this.losses.lost(killed);
+    this.#away.resolve();
+    this.#away = Promise.withResolvers();
     const comeback = new Comeback({
       urls,
       message,

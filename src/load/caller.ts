@@ -223,7 +223,10 @@ export class Caller {
     if (this.#stopping) this.#endsMs = Math.min(this.#endsMs, this.#deps.now());
     if (ending === 'loss' && !unasked && !this.#stopping) return call.lose();
     if (!unasked) await this.#askForEnd(tokenId);
-    await this.#within(call.ended);
+    while (!call.end) {
+      await this.#beBack();
+      await this.#within(Promise.race([call.ended, call.away]));
+    }
     this.#tellEnd(call.end!, unasked);
   }
 

@@ -26,8 +26,8 @@ export interface ComebackOptions {
 }
 
 /**
- * A client that lost its socket and resumes its session: every address is tried once at once, then all with growing pauses,
- * until the session is resumed, or gone, or its time is over.
+ * A client that lost its socket and resumes its session: all addresses are tried one after the other, and again after growing
+ * pauses, until the session is resumed, or gone, or its time is over.
  */
 export class Comeback {
   readonly #options: ComebackOptions;
@@ -81,8 +81,9 @@ export class Comeback {
   }
 }
 
-/** None before each address was tried; half of it is random, so that clients do not come back in step. */
+/** None before each address of a round was tried; half of it is random, so that clients do not come back in step. */
 function pauseAfter(tries: number, urls: number): number {
-  const rounds = tries + 1 - urls;
-  return rounds < 0 ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** rounds, LAST_PAUSE_MS) * (0.5 + Math.random() / 2);
+  if ((tries + 1) % urls !== 0) return 0;
+  const round = (tries + 1) / urls - 1;
+  return Math.min(FIRST_PAUSE_MS * 2 ** round, LAST_PAUSE_MS) * (0.5 + Math.random() / 2);
 }

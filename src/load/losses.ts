@@ -39,8 +39,10 @@ export class Losses {
   returned(asked: string, got: string): void {
     const loss = this.all.at(-1);
     if (!loss || this.#lostMs === undefined) return;
-    this.#adopted = nodeOf(asked) !== nodeOf(got);
-    loss.how = this.#adopted ? 'adopted' : 'attached';
+    const adopted = nodeOf(asked) !== nodeOf(got);
+    loss.how = adopted ? 'adopted' : 'attached';
+    // Its fresh offer may still be to come when the socket is lost once more.
+    this.#adopted ||= adopted;
     loss.backMs = this.#now() - this.#lostMs;
   }
 
