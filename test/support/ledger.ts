@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { readSessionId } from '../../src/store/redis/keys.ts';
 
 /** What the audit stream says of one session, a line for each event. */
 interface Told {
@@ -38,7 +39,9 @@ export class Ledger {
       for (const key of records) {
         if ((await redis.type(key)) !== 'hash') continue;
         const fields = await redis.hgetall(key);
-        if (fields.session) burned.push(fields as unknown as Burned);
+        const id = key.replace(/^callgate:\{(\w+)\}:/, 'ct_$1_');
+        if (fields.session)
+          burned.push({ ...(fields as unknown as Burned), session: readSessionId(id, fields.session) });
       }
       const steady = Number((await redis.hget('callgate:clock', 'steady')) ?? 0);
       const places: string[] = [];

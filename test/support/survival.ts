@@ -31,9 +31,9 @@ export class TwoProcesses {
     const own = redis ?? (await TestRedis.start());
     const deployment = await Deployment.create({ redisUrl: url ?? own.url, endpoints: ENDPOINTS, settings });
     try {
-      const ports = [await freePort(1), await freePort(1)];
-      const [a, b] = await Promise.all(ports.map((port, i) => startNamed(deployment, 'ab'[i]!, port)));
-      return new TwoProcesses(own, deployment, [a!, b!]);
+      const a = await startNamed(deployment, 'a', await freePort(1));
+      const b = await startNamed(deployment, 'b', await freePort(1));
+      return new TwoProcesses(own, deployment, [a, b]);
     } catch (error) {
       await deployment.stop();
       await own.stop();
