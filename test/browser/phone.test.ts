@@ -27,6 +27,16 @@ describe('a caller without a DOM', { timeout: 60_000 }, () => {
     expect(await server.read(id)).toMatchObject({ status: 'completed' });
   });
 
+  it('comes back when its socket is cut, and hears and sees itself again', async () => {
+    const { id, ws_url, endpoint_id, token } = await server.mint('ep_echo');
+    expect(await phone(ws_url, endpoint_id, token, 'cut')).toEqual({
+      errors: [],
+      reason: 'completed',
+      states: ['reconnecting', 'live', 'ending', 'ended'],
+    });
+    expect(await server.read(id)).toMatchObject({ status: 'completed', session: { end_reason: 'completed' } });
+  });
+
   it('outlives an address that refuses it, with an error that says what to check', async () => {
     const nobody = createServer();
     await once(nobody.listen(0, '127.0.0.1'), 'listening');

@@ -1,5 +1,6 @@
 // A caller where there is no DOM, as in React Native: WebRTC by a libwebrtc binding, and nothing of a browser beside it.
-// Makes the call that its arguments describe, and prints as JSON what it saw; `hangup` gives it up while it connects.
+// Makes the call that its arguments describe, and prints as JSON what it saw; `hangup` gives it up while it connects, `cut`
+// loses its socket once it hears and sees itself, and waits until it does again.
 
 import { setInterval } from 'node:timers';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -48,7 +49,20 @@ function leaveTheBrowser(): void {
   const getUserMedia = async () => new wrtc.MediaStream(tracks);
   Object.defineProperty(globalThis, 'navigator', { value: { mediaDevices: { getUserMedia } } });
   // Node's own WebSocket needs the globals that are gone.
-  Object.assign(globalThis, { WebSocket, RTCPeerConnection: wrtc.RTCPeerConnection, MediaStream: wrtc.MediaStream });
+  Object.assign(globalThis, {
+    WebSocket: PhoneSocket,
+    RTCPeerConnection: wrtc.RTCPeerConnection,
+    MediaStream: wrtc.MediaStream,
+  });
+}
+
+const sockets: WebSocket[] = [];
+
+class PhoneSocket extends WebSocket {
+  constructor(...options: ConstructorParameters<typeof WebSocket>) {
+    super(...options);
+    sockets.push(this);
+  }
 }
 
 const heard = { audio: 0, video: 0 };
@@ -78,11 +92,23 @@ const live = await call.live.then(
   () => true,
   () => false,
 );
-while (live && (heard.audio < 50 || heard.video < 10)) await delay(50);
+const states: string[] = [];
+call.on('state', (state) => states.push(state));
+const hearsItself = async () => {
+  const before = { ...heard };
+  while (heard.audio < before.audio + 50 || heard.video < before.video + 10) await delay(50);
+};
+if (live) await hearsItself();
+if (live && how === 'cut') {
+  sockets.at(-1)!.terminate();
+  while (states.at(-1) !== 'live') await delay(50);
+  await hearsItself();
+}
 if (live) await call.hangup();
 for (const timer of sending) clearInterval(timer);
 const { reason, error } = await call.ended;
 // The binding keeps threads of its own.
-process.stdout.write(JSON.stringify({ errors, reason, code: error?.code, message: error?.message }), () =>
-  process.exit(0),
+process.stdout.write(
+  JSON.stringify({ errors, reason, code: error?.code, message: error?.message, ...(how === 'cut' && { states }) }),
+  () => process.exit(0),
 );
