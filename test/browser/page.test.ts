@@ -6,6 +6,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { type RunningServer, startServer } from '../../src/server.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { launchBrowser } from '../support/browser.ts';
+import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { TestServer } from '../support/server.ts';
 
 let demo: RunningServer;
@@ -59,6 +60,17 @@ const playing = (participant: string) =>
     width: video.videoWidth > 0,
     moving: video.currentTime > 0,
   }));
+
+/** Has the page open its sockets at another port. */
+function socketsThrough(port: number): void {
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(url: string | URL, protocols?: string | string[]) {
+      super(Object.assign(new URL(url), { port }), protocols);
+    }
+  };
+}
+
+const countPictures = (video: HTMLVideoElement) => video.getVideoPlaybackQuality().totalVideoFrames;
 
 describe.each([
   ['a desk', { width: 1180, height: 800 }, 'light'],
@@ -116,6 +128,31 @@ describe('the demo page', { timeout: 90_000 }, () => {
     }
     await other.close();
     await expect.poll(() => page.locator('.tile').count(), within).toBe(1);
+  });
+
+  it('says that it reconnects, and keeps the picture', async () => {
+    const proxy = await CuttingProxy.start(Number(new URL(demo.url).port));
+    await open(demo.url);
+    await page.addInitScript(socketsThrough, proxy.port);
+    await page.reload();
+    await page.locator('#make').click();
+    await expectLive();
+    await expect.poll(() => playing('remote'), within).toEqual({ width: true, moving: true });
+    expect(await page.locator('#reconnecting').isVisible()).toBe(false);
+    proxy.cut();
+    await expect.poll(() => text('#state')).toBe('Reconnecting…');
+    await expect.poll(() => page.locator('#reconnecting').isVisible()).toBe(true);
+    expect(await text('#reconnecting')).toContain('Sound and picture go on');
+    const shown = () => page.locator('[data-participant="remote"] video').evaluate(countPictures);
+    const before = await shown();
+    await expect.poll(shown).toBeGreaterThan(before + 5);
+    await proxy.mend();
+    await expectLive();
+    expect(await page.locator('#reconnecting').isVisible()).toBe(false);
+    expect(await playing('remote')).toEqual({ width: true, moving: true });
+    await page.locator('#hangup').click();
+    await expect.poll(() => text('#end-reason'), within).toBe('completed');
+    await proxy.stop();
   });
 
   it('keeps the token out of its address and its text', async () => {
