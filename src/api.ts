@@ -17,6 +17,7 @@ import { refuseConnection, refuseRequest, sendProblem, toBytes } from './http/pr
 import type { RequestQueue } from './http/request-queue.ts';
 import { HttpServers } from './http/servers.ts';
 import type { MintDeps } from './mint/call-tokens.ts';
+import { type HangUpDeps, hangUpRoute, PLATFORM_PATH } from './mint/hang-up.ts';
 import { MINT_PATH, mintRoutes, refusePage } from './mint/routes.ts';
 import { Health, KeySet, Readiness } from './mint/schemas.ts';
 import { createWsUrl } from './mint/ws-url.ts';
@@ -36,6 +37,8 @@ const KEEP_ALIVE_MS = 72_000;
 
 export interface ApiDeps extends Omit<MintDeps, 'wsUrl'> {
   log: FastifyBaseLogger;
+  /** Where sessions can be ended by voice agents; undefined where there are none. */
+  hangUp?: HangUpDeps['hangUp'];
   /** Makes its server. */
   servers?: HttpServers;
   /** The key with which the demo mints for its own page; undefined outside the demo. */
@@ -53,7 +56,7 @@ type StatusDeps = Pick<ApiDeps, 'jwks' | 'readiness' | 'shardsAway'>;
  * The HTTP API: minting for backends, health, the signing keys, and in the demo minting for its page. Not listening
  * yet; its `server` also carries the WebSockets.
  */
-export function createApi({ log, demoKey, jwks, readiness, shardsAway, ...parts }: ApiDeps): FastifyInstance {
+export function createApi({ log, demoKey, jwks, readiness, shardsAway, hangUp, ...parts }: ApiDeps): FastifyInstance {
   const { http, admission } = parts.config;
   const servers = parts.servers ?? new HttpServers(parts.config, log);
   const app = fastify({
@@ -94,6 +97,7 @@ export function createApi({ log, demoKey, jwks, readiness, shardsAway, ...parts 
   serveReference(app, http.public_url);
   const deps: MintDeps = { ...parts, wsUrl: createWsUrl(http) };
   app.register(mintRoutes, { prefix: MINT_PATH, ...deps });
+  if (hangUp !== undefined) app.register(hangUpRoute, { prefix: PLATFORM_PATH, ...deps, hangUp });
   if (demoKey !== undefined) app.register(demoRoutes, { prefix: '/demo', ...deps, apiKey: demoKey });
   app.register(async (scope) => statusRoutes(scope, { jwks, readiness, shardsAway }));
   return app;

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { closeApi, createApi, listen } from './api.ts';
+import { APPLICATION_TOKEN_TYPE, Applications } from './application/applications.ts';
 import { newNodeId } from './cluster/node-id.ts';
 import { openNodes } from './cluster/open.ts';
 import type { Config } from './config/config.ts';
@@ -20,6 +21,7 @@ import { type RedisSource, readRedisAccess } from './redis/access.ts';
 import { checkAccess } from './redis/check-access.ts';
 import { Adoption, type Liveness } from './session/adoption.ts';
 import { Finisher } from './session/finisher.ts';
+import { hangUp } from './session/hang-up.ts';
 import { LocalSessions } from './session/local-sessions.ts';
 import { SessionMaker } from './session/maker.ts';
 import { Opening } from './session/opening.ts';
@@ -34,7 +36,7 @@ import { Metrics } from './telemetry/metrics.ts';
 import { TraceFile } from './telemetry/trace-file.ts';
 import { Issuers } from './tokens/issuers/issuers.ts';
 import { openSigningKeys, publicKeySet, type SigningKeys } from './tokens/keys.ts';
-import { createSigner } from './tokens/signer.ts';
+import { createSigner, signerOf } from './tokens/signer.ts';
 import { createVerifier } from './tokens/verifier.ts';
 
 export interface ServerOptions {
@@ -111,8 +113,9 @@ async function assemble(options: ServerOptions, owned: AsyncDisposableStack): Pr
   // Without a Redis there are no others.
   const liveness: Liveness = nodes ?? { isDead: () => false };
   const parts = { directory, keys, telemetry, ...storage, ...media, liveness };
-  const http = openHttp(base, parts, demoKey?.key);
-  const gate = openGate(base, parts, http);
+  const sessions = openSessions(base, parts);
+  const http = openHttp(base, { ...parts, ...sessions }, demoKey?.key);
+  const gate = openGate(base, { ...parts, ...sessions }, http);
   const held = () => ({ sessions: gate.registry.size, sockets: gate.gateway.sockets, calls: media.pool.calls });
   const watched = { store: storage.store, media: media.media, held, droppedLogLines };
   watch(telemetry.metrics, watched);
@@ -196,8 +199,8 @@ interface HttpSide {
 }
 
 /** The API for backends and operators; not listening yet. */
-function openHttp({ config, log, owned }: Base, parts: Parts, demoKey: string | undefined): HttpSide {
-  const { directory, keys, store, media, telemetry } = parts;
+function openHttp({ config, log, owned }: Base, parts: Parts & SessionSide, demoKey: string | undefined): HttpSide {
+  const { directory, keys, store, media, telemetry, registry } = parts;
   // A file is there from the start; what is published to a Redis may not be.
   const published = () => (config.tenants === undefined ? { directory: directory.ready } : {});
   const servers = new HttpServers(config, log);
@@ -212,6 +215,7 @@ function openHttp({ config, log, owned }: Base, parts: Parts, demoKey: string | 
     jwks: () => publicKeySet(keys),
     readiness: () => ({ store: store.ready, media: media.ready, ...published() }),
     shardsAway: () => store.away,
+    hangUp: (sessionId, team) => hangUp({ registry, store }, sessionId, team),
     audit: telemetry.audit.record,
     log,
   });
@@ -228,15 +232,13 @@ interface GateSide {
 }
 
 /** The sockets of clients, and the sessions behind them. */
-function openGate(base: Base, parts: Parts, { servers, app }: HttpSide): GateSide {
+function openGate(base: Base, parts: Parts & SessionSide, { servers, app }: HttpSide): GateSide {
   const { config, log, owned } = base;
-  const { directory, keys, store, pool, telemetry } = parts;
+  const { directory, keys, store, pool, events, sessions, registry } = parts;
   const { issuer, leeway_seconds: leewaySeconds } = config.tokens;
   const issuers = new Issuers(config.issuers, { leewaySeconds, log });
   owned.defer(() => issuers.close());
   const verify = issuers.beside(createVerifier(keys, { issuer, leewaySeconds }));
-  const events = new CallEvents(telemetry.metrics, telemetry.audit);
-  const { sessions, registry } = openSessions(base, parts, events);
   const gateway = new Gateway({
     config,
     log,
@@ -255,16 +257,31 @@ function openGate(base: Base, parts: Parts, { servers, app }: HttpSide): GateSid
   return { registry, issuers, gateway, endSessions };
 }
 
-function openSessions({ node, config, log }: Base, parts: Parts, events: CallEvents) {
-  const { directory, store, finisher, media, telemetry, liveness } = parts;
-  const { trace } = telemetry;
+interface SessionSide {
+  events: CallEvents;
+  registry: SessionRegistry;
+  sessions: LocalSessions;
+}
+
+/** The sessions of this process, and the applications that answer them. */
+function openSessions({ node, config, log }: Base, parts: Parts): SessionSide {
+  const { directory, keys, store, finisher, media, telemetry, liveness } = parts;
+  const { metrics, audit, trace } = telemetry;
+  const events = new CallEvents(metrics, audit);
   const settings = config.session;
   const tasks = new TaskQueue();
   const registry = new SessionRegistry({ tasks, store, log, renewEveryMs: settings.lease_renew_ms, directory });
-  const maker = new SessionMaker({ tasks, settings, finisher, media, store, log, registry, events, trace });
+  const applications = new Applications({
+    log,
+    issuer: config.tokens.issuer,
+    sign: signerOf(keys, APPLICATION_TOKEN_TYPE),
+    plainText: config.applications.plain_text,
+  });
+  const deps = { tasks, settings, finisher, media, store, applications, log };
+  const maker = new SessionMaker({ ...deps, registry, events, trace });
   const opening = new Opening({ node, directory, store, media });
   const adoption = new Adoption({ node, directory, store, media, liveness, maker, finisher, events });
-  return { registry, sessions: new LocalSessions({ opening, adoption, maker, registry }) };
+  return { events, registry, sessions: new LocalSessions({ opening, adoption, maker, registry }) };
 }
 
 interface Watched {

@@ -139,6 +139,16 @@ export class Call extends Emitter<CallEvents> {
     await this.ended;
   }
 
+  /** Keys for the application that answers the call: 1 to 32 of `0-9*#A-D`, in order. */
+  sendDtmf(digits: string): void {
+    this.#signaling.send({ type: 'dtmf', digits });
+  }
+
+  /** Hands the application any JSON of at most 4 KiB. */
+  send(content: unknown): void {
+    this.#signaling.send({ type: 'message', content });
+  }
+
   /** WebRTC statistics of the call's connection; those of another one after `reconnecting`, perhaps. */
   getStats(): Promise<RTCStatsReport> {
     return this.#connections.getStats();
@@ -187,6 +197,10 @@ export class Call extends Emitter<CallEvents> {
         return this.#connections.live(() => this.#onLive());
       case 'tracks':
         return this.#connections.assign(message.tracks);
+      case 'application':
+        return this.emit('application', message.state);
+      case 'message':
+        return this.emit('message', message.content);
       case 'expiring':
         return this.emit('expiring', message.expires_in_ms);
       case 'ended':

@@ -30,6 +30,8 @@ const END_REASONS: Record<EndReason, string> = {
   node_drained: 'The server node was drained.',
   flow_closed: 'The flow behind the endpoint was closed.',
   server_shutdown: 'The server was shut down.',
+  application_unavailable: 'Nothing could be reached that answers the call.',
+  application_lost: 'What answered the call was lost.',
 };
 
 const TEXTS: Partial<Record<string, string>> = { ...END_REASONS, ...LOCAL_ERRORS };

@@ -28,6 +28,10 @@ function isKnown(message: Record<string, unknown>): boolean {
       return isObject(message.session);
     case 'tracks':
       return Array.isArray(message.tracks) && message.tracks.every(isObject);
+    case 'application':
+      return typeof message.state === 'string';
+    case 'message':
+      return 'content' in message;
     case 'expiring':
       return typeof message.expires_in_ms === 'number';
     case 'ended':

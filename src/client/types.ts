@@ -1,4 +1,5 @@
 import type { EndReason } from '../protocol/codes.ts';
+import type { ApplicationState } from '../protocol/messages.ts';
 import type { MediaChoices } from './devices.ts';
 import type { CallError } from './errors.ts';
 
@@ -60,6 +61,10 @@ export interface CallEvents {
   local: MediaStream;
   participants: ReadonlyMap<string, MediaStream>;
   timing: { name: keyof Timings; ms: number };
+  /** What becomes of the connection to the application that answers the call. */
+  application: ApplicationState;
+  /** From the application: any JSON. */
+  message: unknown;
   /** Milliseconds left: 60 s and 10 s before the end. */
   expiring: number;
   /**

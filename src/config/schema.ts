@@ -171,6 +171,12 @@ export const ConfigSchema = section({
     lease_renew_ms: ms(10_000, 'How often the 30 s leases are renewed.', 15_000),
     finish_wait_ms: ms(1000, 'How long the last frame waits for the stored end.'),
   }),
+  applications: section({
+    plain_text: Type.Boolean({
+      default: false,
+      description: 'Applications on other machines may be reached by ws:// as well.',
+    }),
+  }),
   media: section({
     workers: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 256, description: 'mediasoup workers; one per core by default.' }),

@@ -16,7 +16,7 @@ const Endpoints = Type.Object({
   endpoints: Type.Array(
     Type.Object({
       id: Type.String(),
-      target: Type.Enum(['echo', 'room']),
+      target: Type.Enum(['echo', 'room', 'stream']),
       audio: Type.Boolean(),
       video: Type.Boolean(),
     }),

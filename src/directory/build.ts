@@ -1,5 +1,5 @@
 import type { ApiKey, Directory, Endpoint, Flow, Team } from './directory.ts';
-import { canSimulcast, type EndpointEntry, type TeamEntry, type Tenants } from './tenants-schema.ts';
+import { canSimulcast, type EndpointEntry, hasVideo, type TeamEntry, type Tenants } from './tenants-schema.ts';
 
 type Lists = 'flows' | 'api_keys' | 'endpoints';
 
@@ -74,19 +74,29 @@ const toTeam = ({ id, features, mint_rate }: Omit<TeamEntry, Lists>): Team =>
 const toApiKey = (team: string, { id, sha256, scopes }: TeamEntry['api_keys'][number]): ApiKey =>
   Object.freeze({ id, team, sha256: Buffer.from(sha256, 'hex'), scopes: new Set(scopes) });
 
-function toEndpoint(team: string, { id, flow, webrtc, state, target, media, ...rules }: EndpointEntry): Endpoint {
-  const kind = target.kind === 'room' ? 'room' : 'echo';
+const CONNECT_SECONDS = 10;
+const RECONNECT_SECONDS = 15;
+
+/** Whatever else it may be has been refused. */
+function toTarget({ kind, url = '', format = 'media-streams', ...times }: EndpointEntry['target']): Endpoint['target'] {
+  if (kind !== 'stream') return { kind: kind === 'room' ? kind : 'echo' };
+  const { connect_seconds = CONNECT_SECONDS, reconnect_seconds = RECONNECT_SECONDS } = times;
+  return { kind, url, format, connectSeconds: connect_seconds, reconnectSeconds: reconnect_seconds };
+}
+
+function toEndpoint(team: string, entry: EndpointEntry): Endpoint {
+  const { id, flow, webrtc, state, target, media, ...rules } = entry;
   return Object.freeze({
     id,
     team,
     flow,
     webrtc,
     enabled: state === 'enabled',
-    target: Object.freeze({ kind }),
+    target: Object.freeze(toTarget(target)),
     media: Object.freeze({
       audio: media.audio,
-      video: media.video,
-      simulcast: media.simulcast ?? (kind === 'room' && canSimulcast(media)),
+      video: hasVideo(entry),
+      simulcast: media.simulcast ?? (target.kind === 'room' && canSimulcast(entry)),
       ...(media.stereo && { stereo: true }),
       ...(media.video_codec && { videoCodec: media.video_codec }),
     }),

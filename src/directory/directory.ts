@@ -1,5 +1,5 @@
 export type FlowState = 'live' | 'paused' | 'archived';
-export type Scope = 'CREATE_CALL_TOKEN' | 'READ_CALL_TOKEN';
+export type Scope = 'CREATE_CALL_TOKEN' | 'READ_CALL_TOKEN' | 'END_CALL';
 export type VideoCodec = 'VP8' | 'H264' | 'VP9' | 'AV1';
 
 export interface Team {
@@ -34,13 +34,22 @@ export interface EndpointMedia {
   videoCodec?: VideoCodec;
 }
 
+/** A media application that answers the calls of an endpoint, over a WebSocket. */
+export interface StreamTarget {
+  kind: 'stream';
+  url: string;
+  format: 'media-streams';
+  connectSeconds: number;
+  reconnectSeconds: number;
+}
+
 export interface Endpoint {
   id: string;
   team: string;
   flow: string;
   webrtc: boolean;
   enabled: boolean;
-  target: { kind: 'echo' | 'room' };
+  target: { kind: 'echo' | 'room' } | StreamTarget;
   media: EndpointMedia;
   maxSessions: number;
   maxDurationSeconds: number;

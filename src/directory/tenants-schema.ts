@@ -10,11 +10,19 @@ const id = (pattern: RegExp, form: string) =>
 const name = id(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 letters, digits, _ or -');
 const integer = (minimum: number, maximum: number, value: number) => Type.Integer({ minimum, maximum, default: value });
 
+const SOCKET_URL = 'a wss:// URL without user and fragment (or ws:// on this machine)';
+
+function isSocketUrl(value: string): boolean {
+  const url = URL.parse(value);
+  if (url === null || url.username || url.password || url.hash) return false;
+  return url.protocol === 'wss:' || url.protocol === 'ws:';
+}
+
 const ApiKey = Type.Object(
   {
     id: id(/^[a-z0-9-]{1,64}$/, '1 to 64 of a-z, 0-9 and -'),
     sha256: id(/^[0-9a-f]{64}$/i, 'the 64 hexadecimal digits of the SHA-256 of the whole key'),
-    scopes: Type.Array(Type.Enum(['CREATE_CALL_TOKEN', 'READ_CALL_TOKEN']), { uniqueItems: true }),
+    scopes: Type.Array(Type.Enum(['CREATE_CALL_TOKEN', 'READ_CALL_TOKEN', 'END_CALL']), { uniqueItems: true }),
   },
   exact,
 );
@@ -36,11 +44,20 @@ export const EndpointSchema = Type.Object(
     flow: name,
     webrtc: Type.Boolean({ default: false }),
     state: Type.Enum(['enabled', 'disabled'], { default: 'enabled' }),
-    target: Type.Object({ kind: Type.Enum(['echo', 'room', 'rtp']) }, exact),
+    target: Type.Object(
+      {
+        kind: Type.Enum(['echo', 'room', 'stream', 'rtp']),
+        url: Type.Optional(Type.Refine(Type.String({ maxLength: 2048 }), isSocketUrl, () => `must be ${SOCKET_URL}`)),
+        format: Type.Optional(Type.Enum(['media-streams'])),
+        connect_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 60 })),
+        reconnect_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 300 })),
+      },
+      exact,
+    ),
     media: Type.Object(
       {
         audio: Type.Boolean({ default: true }),
-        video: Type.Boolean({ default: true }),
+        video: Type.Optional(Type.Boolean()),
         simulcast: Type.Optional(Type.Boolean()),
         stereo: Type.Boolean({ default: false }),
         video_codec: Type.Optional(Type.Enum(['VP8', 'H264', 'VP9', 'AV1'])),
@@ -76,6 +93,12 @@ export type Tenants = Static<typeof TenantsSchema>;
 export type TeamEntry = Static<typeof Team>;
 export type EndpointEntry = Static<typeof EndpointSchema>;
 
+/** Where nothing is said, everywhere but where an application answers, which hears sound alone. */
+export const hasVideo = ({ target, media }: Pick<EndpointEntry, 'target' | 'media'>): boolean =>
+  media.video ?? target.kind !== 'stream';
+
 /** mediasoup takes simulcast of these codecs; a section that offers layers offers only them. */
-export const canSimulcast = ({ video, video_codec = 'VP8' }: EndpointEntry['media']): boolean =>
-  video && (video_codec === 'VP8' || video_codec === 'H264');
+export const canSimulcast = (endpoint: Pick<EndpointEntry, 'target' | 'media'>): boolean => {
+  const { video_codec = 'VP8' } = endpoint.media;
+  return hasVideo(endpoint) && (video_codec === 'VP8' || video_codec === 'H264');
+};

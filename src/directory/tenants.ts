@@ -12,7 +12,14 @@ import {
 import { buildDirectory } from './build.ts';
 import type { ApiKey, Directory } from './directory.ts';
 import { normalizeOrigin } from './origin.ts';
-import { canSimulcast, type EndpointEntry, EndpointSchema, type Tenants, TenantsSchema } from './tenants-schema.ts';
+import {
+  canSimulcast,
+  type EndpointEntry,
+  EndpointSchema,
+  hasVideo,
+  type Tenants,
+  TenantsSchema,
+} from './tenants-schema.ts';
 
 /**
  * Reads the tenants file into one immutable directory.
@@ -74,13 +81,11 @@ function checkIds(file: YamlFile, teams: unknown): void {
 
 /** Notes what is wrong with it, and writes its origins as browsers do. */
 function checkEndpoint(file: YamlFile, path: Path, endpoint: EndpointEntry, flows: ReadonlySet<unknown>): void {
-  const { flow, target, media, allowed_origins } = endpoint;
+  const { flow, media, allowed_origins } = endpoint;
   if (!flows.has(flow)) file.mistake([...path, 'flow'], 'is not a flow of this team');
-  if (target.kind === 'rtp') {
-    file.mistake([...path, 'target', 'kind'], 'rtp cannot be used until that target exists; use echo or room');
-  }
-  if (!media.audio && !media.video) file.mistake([...path, 'media'], 'must have audio or video');
-  if (media.simulcast && !canSimulcast(media)) {
+  checkTarget(file, path, endpoint);
+  if (!media.audio && !hasVideo(endpoint)) file.mistake([...path, 'media'], 'must have audio or video');
+  if (media.simulcast && !canSimulcast(endpoint)) {
     file.mistake([...path, 'media', 'simulcast'], 'works with video, and with VP8 and H264 only');
   }
   for (const [i, origin] of allowed_origins.entries()) {
@@ -90,6 +95,18 @@ function checkEndpoint(file: YamlFile, path: Path, endpoint: EndpointEntry, flow
       file.mistake([...path, 'allowed_origins', i], 'must be "*" or scheme://host[:port], such as https://example.com');
     }
   }
+}
+
+function checkTarget(file: YamlFile, path: Path, { target, media }: EndpointEntry): void {
+  const { kind, ...reached } = target;
+  const at = [...path, 'target'];
+  if (kind === 'rtp') file.mistake([...at, 'kind'], 'rtp cannot be used until that target exists; use stream');
+  if (kind !== 'stream') {
+    for (const key of Object.keys(reached)) file.mistake([...at, key], 'belongs to a stream target', 'key');
+    return;
+  }
+  for (const key of ['url', 'format'] as const) if (reached[key] === undefined) file.mistake(at, `must have a ${key}`);
+  if (media.video) file.mistake([...path, 'media', 'video'], 'cannot be: a stream target takes sound alone');
 }
 
 const idsOf = (list: unknown): (string | undefined)[] =>

@@ -182,6 +182,8 @@ export class Call {
       case 'resumed':
       case 'tracks':
       case 'expiring':
+      case 'application':
+      case 'message':
         return;
       default:
         return message satisfies never;

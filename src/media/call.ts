@@ -173,6 +173,7 @@ export class Call implements MediaCall {
   #tellConnected(): void {
     if (this.#closed || this.#connected || !this.#iceUp || !this.#dtlsUp) return;
     this.#connected = true;
+    this.#target.connected();
     this.#listener.connected();
   }
 

@@ -10,9 +10,24 @@ export interface Reservation {
   release(): void;
 }
 
+/** 20 ms of G.711 μ-law at 8,000 Hz; `at` is when they are heard, in milliseconds since some beginning. */
+export type Speaker = (frame: Buffer, at: number, first: boolean) => void;
+
+/** The sound of a call as the application that answers it hears and makes it. */
+export interface SoundPort {
+  /** The next 20 ms of what the client says, in G.711 μ-law at 8,000 Hz; what did not come is silence. */
+  heard(frame: Buffer): void;
+  /** A key that the client has pressed, in its sound (RFC 4733). */
+  pressed(digit: string): void;
+  /** What the application says goes there from now on; undefined while the client cannot hear it. */
+  speakTo(speaker: Speaker | undefined): void;
+}
+
 export interface CallSpec {
   sessionId: string;
-  endpoint: { id: string; target: { kind: 'echo' | 'room' }; media: EndpointMedia };
+  endpoint: { id: string; target: { kind: 'echo' | 'room' | 'stream' }; media: EndpointMedia };
+  /** Of calls that reach an application. */
+  sound?: SoundPort | undefined;
   /** What the client wants, in its own view. */
   media: WantedMedia;
   /** Public id of the client: the others in a room see it, and it is the same in every call of the session. */

@@ -10,6 +10,7 @@ import type { Room } from './room.ts';
 import { Rooms } from './rooms.ts';
 import { EchoTarget } from './targets/echo.ts';
 import { RoomTarget } from './targets/room.ts';
+import { StreamTarget } from './targets/stream.ts';
 import type { WorkerPool } from './workers.ts';
 
 type Endpoint = CallSpec['endpoint'];
@@ -92,7 +93,7 @@ export class LocalMedia implements MediaPlane {
   #openOn(transport: WebRtcTransport, spec: CallSpec, resources: CallResources, listener: CallListener): Call {
     const profile = this.#profile(resources.router, spec.endpoint);
     const negotiation = new Negotiation(profile, spec.newOfferId, spec.fingerprint);
-    const makeTarget = this.#targetOf(resources, profile, spec.participant);
+    const makeTarget = this.#targetOf(spec, resources, profile);
     const server = this.#serverLines(resources, transport);
     const release = () => {
       this.#calls.delete(call);
@@ -111,11 +112,16 @@ export class LocalMedia implements MediaPlane {
     return resources;
   }
 
-  #targetOf({ router, room }: CallResources, profile: Profile, participant: string): CallParts['makeTarget'] {
-    return (call, wanted) =>
-      room === undefined
-        ? new EchoTarget(call, participant)
-        : new RoomTarget(call, wanted, { room, router, profile, participant });
+  #targetOf(
+    { sound, participant }: CallSpec,
+    { router, room }: CallResources,
+    profile: Profile,
+  ): CallParts['makeTarget'] {
+    return (call, wanted) => {
+      if (room !== undefined) return new RoomTarget(call, wanted, { room, router, profile, participant });
+      if (sound !== undefined) return new StreamTarget(call, { router, sound, cname: participant });
+      return new EchoTarget(call, participant);
+    };
   }
 
   #serverLines({ webRtcServer }: CallResources, transport: WebRtcTransport): string {
@@ -131,19 +137,20 @@ export class LocalMedia implements MediaPlane {
   /** All routers have the same codecs, so that a profile is good for every worker. */
   #profile(router: Router, { target, media }: Endpoint): Profile {
     const toOthers = target.kind === 'room';
+    const toApplication = target.kind === 'stream';
     const { simulcast, stereo, videoCodec = toOthers ? 'VP8' : undefined } = media;
-    const key = `${toOthers} ${videoCodec} ${simulcast} ${stereo}`;
+    const key = `${target.kind} ${videoCodec} ${simulcast} ${stereo}`;
     const known = this.#profiles.get(key);
     if (known !== undefined) return known;
     const { startBitrateKbps } = this.#options;
-    const options = { toOthers, videoCodec, simulcast, stereo, startBitrateKbps };
+    const options = { toOthers, toApplication, videoCodec, simulcast, stereo, startBitrateKbps };
     const profile = makeProfile(router.rtpCapabilities, options);
     this.#profiles.set(key, profile);
     return profile;
   }
 
   async #allocate(endpoint: Endpoint): Promise<CallResources> {
-    if (endpoint.target.kind === 'echo') return { ...this.#options.pool.acquire(), room: undefined };
+    if (endpoint.target.kind !== 'room') return { ...this.#options.pool.acquire(), room: undefined };
     const { room, router, slot, release } = await this.#rooms.enter(endpoint.id);
     return { room, router, webRtcServer: slot.webRtcServer, release };
   }

@@ -10,8 +10,6 @@ export interface Frame {
 
 /** Media that is sent in a loop. */
 export interface Source {
-  /** Name of the codec in `a=rtpmap`. */
-  codec: string;
   frames: readonly Frame[];
   /** Ticks from one frame to the next. */
   ticks: number;
@@ -72,19 +70,22 @@ const isKeyFrame = (frame: Buffer): boolean => (frame[0]! & 1) === 0;
 /** The two packets before the audio of an Ogg stream are headers (RFC 7845 section 3). */
 const opus = readOgg(read('audio.opus')).slice(2);
 
-export const SOURCES: Readonly<Record<'audio' | 'video', Source>> = {
-  audio: {
-    codec: 'opus',
+/** 400 Hz in G.711 μ-law: ten samples up and ten down, eight times a frame. */
+const tone = Buffer.from(Array.from({ length: 160 }, (_, i) => (i % 20 < 10 ? 0x9f : 0x1f)));
+
+/** By the codec that they are of. */
+export const SOURCES = {
+  opus: {
     frames: opus.map((packet) => ({ payloads: [packet], key: true })),
     ticks: 1,
     timestampStep: 48 * TICK_MS,
     marked: false,
   },
-  video: {
-    codec: 'VP8',
+  PCMU: { frames: [{ payloads: [tone], key: true }], ticks: 1, timestampStep: 8 * TICK_MS, marked: false },
+  VP8: {
     frames: readIvf(read('video.ivf')).map((frame) => ({ payloads: packetizeVp8(frame), key: isKeyFrame(frame) })),
     ticks: 2,
     timestampStep: 90 * 2 * TICK_MS,
     marked: true,
   },
-};
+} as const satisfies Record<string, Source>;

@@ -1,5 +1,5 @@
 import { readRequests } from './feedback.ts';
-import { SOURCES } from './frames.ts';
+import { SOURCES, type Source } from './frames.ts';
 import { MediaTransport, type RemoteTransport } from './media-transport.ts';
 import type { Packets, Peer } from './peer.ts';
 import { ReceivedStream } from './received-stream.ts';
@@ -15,7 +15,7 @@ import {
 } from './sdp/answer.ts';
 import { extensionId, type Offer, type OfferedSection, readOffer, requiredValue, values } from './sdp/offer.ts';
 import { SentTrack } from './sent-track.ts';
-import { isAuthentic } from './srtp.ts';
+import { unprotect } from './srtp.ts';
 import { everyTick } from './ticker.ts';
 
 export type Kind = 'audio' | 'video';
@@ -25,6 +25,8 @@ export interface RtcPeerOptions extends Omit<AnswerOptions, 'identity' | 'rids' 
   kinds: readonly string[];
   /** The DTLS role that it answers with; passive by default, as the SDK makes browsers answer. */
   setup?: Identity['setup'] | undefined;
+  /** What it sends of each codec, in place of what was recorded. */
+  sources?: Readonly<Record<string, Source>>;
 }
 
 const MID_URI = 'urn:ietf:params:rtp-hdrext:sdes:mid';
@@ -33,8 +35,8 @@ const MAX_STREAMS = 1_024;
 
 /** A client with media: it sends recorded frames on what it answered as sending, and counts below any router of tracks. */
 export class RtcPeer implements Peer {
-  /** Hears of every RTP packet that is counted; its payload is encrypted. */
-  onPacket: ((kind: Kind, packet: Buffer) => void) | undefined;
+  /** Hears of every RTP packet that is counted, as it came, and of its decrypted payload. */
+  onPacket: ((kind: Kind, packet: Buffer, payload: Buffer) => void) | undefined;
   readonly #options: RtcPeerOptions;
   readonly #transport: MediaTransport;
   readonly #identity: Identity;
@@ -128,13 +130,14 @@ export class RtcPeer implements Peer {
     const { media: ssrc } = ssrcsOf(this.#identity, mid);
     const running = this.#tracks.get(ssrc);
     if (running !== undefined) return [running];
-    const source = SOURCES[kind];
     // The server takes the first codec of the answer, which mirrors the offer.
     const [first] = codecsOf(section);
-    if (first?.codec !== source.codec) return [];
+    const sources: Readonly<Record<string, Source>> = this.#options.sources ?? SOURCES;
+    const source = first && sources[first.codec];
+    if (source === undefined) return [];
     const id = extensionId(section, MID_URI);
     const extension = id === undefined ? undefined : { id, value: Buffer.from(mid) };
-    const track = new SentTrack({ source, payloadType: first.payloadType, ssrc, extension });
+    const track = new SentTrack({ source, payloadType: first!.payloadType, ssrc, extension });
     this.#tracks.set(ssrc, track);
     return [track];
   }
@@ -173,12 +176,13 @@ export class RtcPeer implements Peer {
     const ssrc = ssrcOf(packet);
     const stream = this.#received.get(ssrc) ?? new ReceivedStream();
     const extended = stream.extend(sequenceNumberOf(packet));
-    if (extended < 0 || !isAuthentic(keys, packet, headerLength, extended)) return;
+    const payload = extended < 0 ? undefined : unprotect(keys, packet, headerLength, extended);
+    if (payload === undefined) return;
     if (this.#received.size < MAX_STREAMS) this.#received.set(ssrc, stream);
     stream.add(extended);
     this.#cameAt = performance.now();
     if (this.#came++ === 0) this.#first.resolve();
-    this.onPacket?.(kind, packet);
+    this.onPacket?.(kind, packet, payload);
   }
 }
 

@@ -27,19 +27,24 @@ export const protect = (keys: SrtpKeys, header: Buffer, payload: Buffer, extende
   return Buffer.concat([header, encrypted, cipher.getAuthTag()]);
 };
 
-/** Whether an SRTP packet was made with these keys. Its header is plain; `headerLength` is in bytes. */
-export const isAuthentic = (keys: SrtpKeys, packet: Buffer, headerLength: number, extended: number): boolean => {
+/** The payload of an SRTP packet that was made with these keys; undefined of any other. Its header is plain; `headerLength` is in bytes. */
+export const unprotect = (
+  keys: SrtpKeys,
+  packet: Buffer,
+  headerLength: number,
+  extended: number,
+): Buffer | undefined => {
   const end = packet.length - TAG_BYTES;
-  if (end < headerLength) return false;
+  if (end < headerLength) return undefined;
   const decipher = createDecipheriv(CIPHER, keys.key, ivOf(keys, packet, extended));
   decipher.setAAD(packet.subarray(0, headerLength));
   decipher.setAuthTag(packet.subarray(end));
-  decipher.update(packet.subarray(headerLength, end));
+  const payload = decipher.update(packet.subarray(headerLength, end));
   try {
     decipher.final();
-    return true;
+    return payload;
   } catch {
-    return false; // that is how node:crypto says that the tag is another
+    return undefined; // that is how node:crypto says that the tag is another
   }
 };
 

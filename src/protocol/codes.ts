@@ -35,6 +35,8 @@ export const END_REASONS = [
   'node_drained',
   'flow_closed',
   'server_shutdown',
+  'application_unavailable',
+  'application_lost',
 ] as const;
 
 export type EndReason = (typeof END_REASONS)[number];

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { CLOSE_CODES, END_REASONS } from './codes.ts';
+import { fitsContent } from './limits.ts';
 
 const exact = { additionalProperties: false } as const;
 const literals = <const T extends readonly string[]>(values: T) => Type.Enum<[...T]>([...values]);
@@ -67,6 +68,10 @@ const Candidate = Type.Object(
 
 const ChangeMedia = Type.Object({ type: Type.Literal('media'), media: Media }, exact);
 const RestartIce = Type.Object({ type: Type.Literal('restart_ice') }, exact);
+/** Keys that the client pressed, for the application; in order. */
+const Dtmf = Type.Object({ type: Type.Literal('dtmf'), digits: Type.String({ pattern: '^[0-9*#A-D]{1,32}$' }) }, exact);
+const Content = Type.Refine(Type.Unknown(), fitsContent, () => 'must be of at most 4 KiB');
+const Message = Type.Object({ type: Type.Literal('message'), content: Content }, exact);
 const Hangup = Type.Object({ type: Type.Literal('hangup') }, exact);
 
 /** One schema per client message, by its `type`. */
@@ -77,6 +82,8 @@ export const CLIENT_MESSAGES = {
   candidate: Candidate,
   media: ChangeMedia,
   restart_ice: RestartIce,
+  dtmf: Dtmf,
+  message: Message,
   hangup: Hangup,
 } as const;
 
@@ -98,6 +105,9 @@ const Track = Type.Object(
   exact,
 );
 
+/** What becomes of the connection to the application that answers the call. */
+const State = literals(['connecting', 'connected', 'reconnecting']);
+
 /** One schema per server message, by its `type`. */
 export const SERVER_MESSAGES = {
   offer: Type.Object(
@@ -112,6 +122,8 @@ export const SERVER_MESSAGES = {
   ),
   resumed: Type.Object({ type: Type.Literal('resumed'), session: SessionInfo }, exact),
   live: Type.Object({ type: Type.Literal('live') }, exact),
+  application: Type.Object({ type: Type.Literal('application'), state: State }, exact),
+  message: Message,
   tracks: Type.Object({ type: Type.Literal('tracks'), tracks: Type.Array(Track) }, exact),
   expiring: Type.Object({ type: Type.Literal('expiring'), expires_in_ms: Type.Integer({ minimum: 0 }) }, exact),
   ended: Type.Object({ type: Type.Literal('ended'), reason: literals(END_REASONS) }, exact),
@@ -141,4 +153,5 @@ export type FirstMessage = StartMessage | ResumeMessage;
 export type MediaDirection = Static<typeof Direction>;
 export type WantedMedia = Static<typeof Media>;
 export type SessionInfo = Static<typeof SessionInfo>;
+export type ApplicationState = Static<typeof State>;
 export type Track = Static<typeof Track>;

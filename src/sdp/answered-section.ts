@@ -9,7 +9,17 @@ import type {
 import type { MediaDescription, SessionDescription } from 'sdp-transform';
 import { capabilitiesOf } from './codecs.ts';
 import { negotiationFailed } from './failed.ts';
-import { codecName, type Direction, isRtx, receives, repairs, sends } from './format.ts';
+import {
+  codecName,
+  type Direction,
+  EVENT_CARRIER,
+  isMedia,
+  isRtx,
+  isTelephoneEvent,
+  receives,
+  repairs,
+  sends,
+} from './format.ts';
 import type { OfferedSection } from './offer.ts';
 import type { DeclaredStreams } from './parse-answer.ts';
 
@@ -32,11 +42,14 @@ const MAX_SSRC = 0xffff_ffff;
 /** What `transport.produce()` needs for a section on which the client sends; undefined when it does not. */
 export const producerParameters = (section: AnsweredSection, cname: string): RtpParameters | undefined => {
   const { mid, codecs, headerExtensions, encodings } = section;
-  const media = codecs.find((codec) => !isRtx(codec));
+  const media = codecs.find(isMedia);
   if (media === undefined || encodings.length === 0) return undefined;
   const rtx = codecs.filter((codec) => isRtx(codec) && repairs(codec) === media.payloadType);
+  const events = codecs
+    .filter((codec) => isTelephoneEvent(codec) && codec.clockRate === media.clockRate)
+    .map((codec) => ({ ...codec, mimeType: `audio/${EVENT_CARRIER}` }));
   // The cname is ours and not the client's: it ends up in the offers of others.
-  return { mid, codecs: [media, ...rtx], headerExtensions, encodings, rtcp: { cname, reducedSize: true } };
+  return { mid, codecs: [media, ...rtx, ...events], headerExtensions, encodings, rtcp: { cname, reducedSize: true } };
 };
 
 /** What the client can take, by what it answered here; without any codec when it rejected the section. */
@@ -97,7 +110,7 @@ const readCodecs = (
   const codecs = taken
     .filter((codec) => mapsAsOffered(codec, media))
     .map((codec) => ({ ...codec, rtcpFeedback: answeredFeedback(codec, media) }));
-  if (codecs.every(isRtx)) throw negotiationFailed(`section ${mid} of the answer has no codec that was offered`);
+  if (!codecs.some(isMedia)) throw negotiationFailed(`section ${mid} of the answer has no codec that was offered`);
   return codecs;
 };
 

@@ -8,7 +8,7 @@ import type {
   RtpHeaderExtensionParameters,
 } from 'mediasoup/types';
 import type { VideoCodec } from '../directory/directory.ts';
-import { codecName, type Format, isRtx, makeFormat } from './format.ts';
+import { codecName, EVENT_CARRIER, type Format, isRtx, makeFormat, TELEPHONE_EVENT } from './format.ts';
 
 const video = (name: VideoCodec, parameters: Record<string, unknown> = {}): RouterRtpCodecCapability => ({
   kind: 'video',
@@ -23,6 +23,15 @@ const h264 = (profileLevelId: string): RouterRtpCodecCapability =>
     'packetization-mode': 1,
     'profile-level-id': profileLevelId,
   });
+
+const telephone = (name: string): RouterRtpCodecCapability => ({
+  kind: 'audio',
+  mimeType: `audio/${name}`,
+  clockRate: 8000,
+});
+
+/** Of calls that reach applications: the sound of telephones, and what carries the keys that are pressed beside it. */
+const TELEPHONE_CODECS = ['PCMU', 'PCMA', EVENT_CARRIER].map(telephone);
 
 /**
  * The media codecs of every router, in the order in which they are offered; mediasoup adds RTX and the payload types.
@@ -41,6 +50,7 @@ export const routerCodecs: RouterRtpCodecCapability[] = [
   h264('42e01f'),
   h264('640c1f'),
   video('AV1'),
+  ...TELEPHONE_CODECS,
 ];
 
 /** Both ways: `stereo` asks for it, `sprop-stereo` announces it (RFC 7587 section 6.1). */
@@ -57,6 +67,8 @@ export interface Profile {
 export interface ProfileOptions {
   /** Others get what the caller sends: it is offered nothing that not every receiver takes. */
   toOthers: boolean;
+  /** An application hears what the caller says, without transcoding. */
+  toApplication?: boolean;
   /** The only video codec; all without it. */
   videoCodec?: VideoCodec | undefined;
   simulcast: boolean;
@@ -79,9 +91,10 @@ const ORIENTATION = 'urn:3gpp:video-orientation';
 
 export const makeProfile = (
   router: RtpCapabilities,
-  { toOthers, videoCodec, simulcast, stereo = false, startBitrateKbps }: ProfileOptions,
+  { toOthers, toApplication = false, videoCodec, simulcast, stereo = false, startBitrateKbps }: ProfileOptions,
 ): Profile => {
-  const audio = codecsOf(router, 'audio', () => true).map((codec) => (stereo ? inStereo(codec) : codec));
+  const audible = (codec: RtpCodecCapability) => toApplication === (codecName(codec) !== 'opus');
+  const audio = codecsOf(router, 'audio', audible).map((codec) => (stereo ? inStereo(codec) : withEvents(codec)));
   const wanted = (codec: RtpCodecCapability) =>
     (videoCodec === undefined || codecName(codec) === videoCodec) && !(toOthers && isHigh(codec));
   const offered = codecsOf(router, 'video', wanted);
@@ -129,6 +142,10 @@ const codecsOf = (
     .filter((codec) => media.includes(codec) || (isRtx(codec) && payloadTypes.has(codec.parameters?.apt)))
     .map(parametersOf);
 };
+
+/** What the router knows by its carrier is offered by its name. */
+const withEvents = (codec: RtpCodecParameters): RtpCodecParameters =>
+  codecName(codec) === EVENT_CARRIER ? { ...codec, mimeType: `audio/${TELEPHONE_EVENT}`, rtcpFeedback: [] } : codec;
 
 const inStereo = (codec: RtpCodecParameters): RtpCodecParameters =>
   codecName(codec) === 'opus' ? { ...codec, parameters: { ...codec.parameters, ...STEREO } } : codec;

@@ -46,6 +46,20 @@ export const codecName = ({ mimeType }: { mimeType: string }): string => mimeTyp
 
 export const isRtx = (codec: { mimeType: string }): boolean => codecName(codec).toLowerCase() === 'rtx';
 
+/** Keys that are pressed, beside the media of a section (RFC 4733). */
+export const TELEPHONE_EVENT = 'telephone-event';
+export const isTelephoneEvent = (codec: { mimeType: string }): boolean =>
+  codecName(codec).toLowerCase() === TELEPHONE_EVENT;
+
+/**
+ * What telephone events are called towards mediasoup, whose consumers hand on the packets of media codecs alone (`Consumer.cpp`). No
+ * client is offered it.
+ */
+export const EVENT_CARRIER = 'iLBC';
+
+/** Whether a codec carries sound or pictures, and not only what comes beside them. */
+export const isMedia = (codec: { mimeType: string }): boolean => !isRtx(codec) && !isTelephoneEvent(codec);
+
 /** The payload type that an RTX codec repairs (RFC 4588 section 8). */
 export const repairs = ({ parameters }: RtpCodecParameters): unknown => parameters?.apt;
 

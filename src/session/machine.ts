@@ -1,7 +1,7 @@
 import { CallgateError } from '../errors.ts';
 import type { Offer } from '../media/media.ts';
 import type { EndReason } from '../protocol/codes.ts';
-import type { ServerMessage, Track, WantedMedia } from '../protocol/messages.ts';
+import type { ApplicationState, ServerMessage, Track, WantedMedia } from '../protocol/messages.ts';
 import type { Deadlines, Effect, Event, Outstanding, State, Step, TimerName } from './state.ts';
 
 const NOTICES_MS = [60_000, 10_000];
@@ -28,6 +28,7 @@ export const initial = (deadlines: Deadlines, { media, fresh, adopted }: Beginni
   offered: adopted,
   outstanding: undefined,
   tracks: undefined,
+  application: undefined,
   wanted: undefined,
   attached: true,
   rehoming: false,
@@ -54,6 +55,10 @@ export function step(state: State, event: Event): Step {
       return connected(state);
     case 'reachable':
       return [state, [reachability(state, event.reachable)]];
+    case 'application':
+      return application(state, event.state);
+    case 'said':
+      return [state, state.offered ? tell(state, { type: 'message', content: event.content }) : []];
     case 'change':
       return change(state, event.media);
     case 'restart':
@@ -125,6 +130,7 @@ const offer = (state: State, offer: Offer): Step => {
     [
       ...(rehoming ? [stop('rehome'), { type: 'rehomed' } as const] : []),
       ...(state.attached ? tellOffer(outstanding, offer.tracks, first) : []),
+      ...(state.offered ? [] : tellApplication(state)),
       ...(wanted ? [{ type: 'change', media: wanted } as const] : []),
     ],
   ];
@@ -151,6 +157,15 @@ const connected = (state: State): Step => {
     [stop('connect'), { type: 'connected' }, ...tell(state, { type: 'live' })],
   ];
 };
+
+/** The first frame is the offer. */
+const application = (state: State, now: ApplicationState): Step => {
+  const next = { ...state, application: now };
+  return [next, state.offered ? tellApplication(next) : []];
+};
+
+const tellApplication = (state: State): Effect[] =>
+  state.application === undefined ? [] : tell(state, { type: 'application', state: state.application });
 
 const reachability = ({ deadlines }: State, reachable: boolean): Effect =>
   reachable ? stop('unreachable') : start('unreachable', deadlines.unreachable);
@@ -199,7 +214,7 @@ const clientLost = (state: State): Step => {
 const clientBack = (state: State, fresh: boolean): Step => {
   const { phase, deadlines, outstanding, tracks } = state;
   const back = { ...state, attached: true, fresh };
-  const resumed: Effect[] = [stop('grace'), { type: 'send_resumed' }];
+  const resumed: Effect[] = [stop('grace'), { type: 'send_resumed' }, ...tellApplication(back)];
   const moved = phase === 'opening' || outstanding?.fresh === true;
   if (moved && !fresh) {
     const [ending, effects] = end(back, 'worker_lost');

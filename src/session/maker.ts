@@ -11,7 +11,8 @@ import type { SessionRegistry } from './registry.ts';
 import { Session, type SessionDeps, type SessionGrant, type SessionObserver } from './session.ts';
 import type { Deadlines } from './state.ts';
 
-export interface MakerDeps extends Pick<SessionDeps, 'media' | 'store' | 'finisher' | 'tasks' | 'log'> {
+export interface MakerDeps
+  extends Pick<SessionDeps, 'media' | 'store' | 'applications' | 'finisher' | 'tasks' | 'log'> {
   settings: Config['session'];
   registry: SessionRegistry;
   events: CallEvents;
@@ -41,9 +42,18 @@ export class SessionMaker {
 
   /** Before it begins, the session may be over: it is one that the registry ends at once. */
   start(grant: SessionGrant, client: SessionClient, context: RequestContext): Attachment {
-    const { media, store, finisher, tasks, log, registry } = this.#deps;
+    const { media, store, applications, finisher, tasks, log, registry } = this.#deps;
     const observer = new Told(this.#deps, grant, context);
-    const deps = { media, store, finisher, tasks, log, deadlines: this.#deadlines, trace: this.#trace(grant) };
+    const deps = {
+      media,
+      store,
+      applications,
+      finisher,
+      tasks,
+      log,
+      deadlines: this.#deadlines,
+      trace: this.#trace(grant),
+    };
     const session = new Session(grant, { ...deps, observer });
     observer.begun(grant);
     const attachment = session.attach(client);

@@ -1,4 +1,6 @@
 import type { Logger } from 'pino';
+import type { Application } from '../application/application.ts';
+import type { Applications } from '../application/applications.ts';
 import type { Endpoint } from '../directory/directory.ts';
 import { originAllowed } from '../directory/origin.ts';
 import { CallgateError, unspent } from '../errors.ts';
@@ -54,7 +56,8 @@ export interface SessionObserver {
 
 export interface SessionDeps {
   media: MediaPlane;
-  store: Pick<TokenStore, 'releasePlace' | 'save'>;
+  store: Pick<TokenStore, 'releasePlace' | 'save' | 'read'>;
+  applications: Pick<Applications, 'open'>;
   /** Stores the end, however often that takes. */
   finisher: Pick<Finisher, 'finish'>;
   deadlines: Deadlines;
@@ -75,6 +78,7 @@ export class Session {
   readonly #grantedAt = performance.now();
   readonly #timers: Timers<TimerName>;
   readonly #call: HeldCall;
+  readonly #application: Application | undefined;
   readonly #saving: Saving;
   readonly #queue: Event[] = [];
   #state: State;
@@ -99,6 +103,7 @@ export class Session {
     this.#fingerprint = resume.fingerprint;
     this.#state = initial(deps.deadlines, { media: resume.media, fresh: resume.fresh, adopted });
     this.#call = new HeldCall(deps.media, reservation);
+    this.#application = this.#openApplication();
     this.#saving = new Saving(() => deps.store.save(this.held));
     this.#timers = new Timers((timer) => this.dispatch({ type: 'timeout', timer, remainingMs: this.#remainingMs() }));
   }
@@ -141,6 +146,7 @@ export class Session {
 
   begin(): void {
     this.dispatch({ type: 'begin', remainingMs: this.#remainingMs() });
+    if (!this.over) this.#application?.begin();
   }
 
   /**
@@ -174,6 +180,11 @@ export class Session {
         return this.dispatch({ type: 'change', media: message.media });
       case 'restart_ice':
         return this.dispatch({ type: 'restart' });
+      case 'dtmf':
+        for (const digit of message.digits) this.#application?.pressed(digit);
+        return;
+      case 'message':
+        return this.#application?.message(message.content);
       case 'hangup':
         return this.dispatch({ type: 'hangup' });
       default:
@@ -253,6 +264,7 @@ export class Session {
       case 'rehomed':
         return this.#deps.observer.rehomed();
       case 'settle':
+        this.#application?.close();
         this.#deps.trace?.ended(effect.reason, this.#ageMs());
         return this.#deps.tasks.run(() => this.#settle(effect.reason));
       case 'close_client':
@@ -260,6 +272,7 @@ export class Session {
       case 'done':
         return this.#deps.observer.ended(this, effect.reason);
       case 'left':
+        this.#application?.close();
         return this.#deps.observer.left(this);
       default:
         return effect satisfies never;
@@ -304,9 +317,27 @@ export class Session {
       endpoint: this.endpoint,
       media: this.#state.media,
       participant,
+      sound: this.#application,
       ...(this.#fingerprint !== undefined && { fingerprint: this.#fingerprint }),
       newOfferId: () => `${this.lease.epoch}.${++this.#offers}`,
     };
+  }
+
+  /** What answers, at an endpoint that leads to an application. */
+  #openApplication(): Application | undefined {
+    const { target } = this.endpoint;
+    if (target.kind !== 'stream') return undefined;
+    const { tokenId, endpointId, sessionId } = this.lease;
+    const { team } = this.endpoint;
+    const metadata = async () => (await this.#deps.store.read(tokenId))?.metadata;
+    return this.#deps.applications.open(
+      { sessionId, endpointId, team, target, metadata },
+      {
+        state: (state) => this.dispatch({ type: 'application', state }),
+        message: (content) => this.dispatch({ type: 'said', content }),
+        ended: (reason) => this.end(reason),
+      },
+    );
   }
 
   #listener(connection: number): CallListener {

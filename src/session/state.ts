@@ -1,7 +1,7 @@
 import type { CallgateError } from '../errors.ts';
 import type { Offer } from '../media/media.ts';
 import type { EndReason } from '../protocol/codes.ts';
-import type { ServerMessage, Track, WantedMedia } from '../protocol/messages.ts';
+import type { ApplicationState, ServerMessage, Track, WantedMedia } from '../protocol/messages.ts';
 
 /** All deadlines of a session, in milliseconds. */
 export interface Deadlines {
@@ -56,6 +56,8 @@ export interface State {
   readonly outstanding: Outstanding | undefined;
   /** Who is on which section, as the newest offer has it; rooms only. */
   readonly tracks: Track[] | undefined;
+  /** What becomes of the connection to the application that answers; undefined where none does. */
+  readonly application: ApplicationState | undefined;
   /** What the client asked for while there was no call to change. */
   readonly wanted: WantedMedia | undefined;
   /** Whether there is a client to tell things to. */
@@ -81,6 +83,8 @@ export type Event =
   | { type: 'call_lost'; connection: number }
   | { type: 'call_ended'; connection: number; reason: 'completed' | 'negotiation_failed' }
   | { type: 'refused'; error: CallgateError }
+  | { type: 'application'; state: ApplicationState }
+  | { type: 'said'; content: unknown }
   | { type: 'change'; media: WantedMedia }
   | { type: 'restart' }
   | { type: 'hangup' }

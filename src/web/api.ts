@@ -1,7 +1,7 @@
 /** An endpoint as the demo shows it. */
 export interface DemoEndpoint {
   id: string;
-  target: 'echo' | 'room';
+  target: 'echo' | 'room' | 'stream';
 }
 
 /** A freshly minted token; `token` itself is the secret and is shown nowhere. */

@@ -5,6 +5,7 @@ import { byId, element } from './dom.ts';
 const TARGETS: Record<DemoEndpoint['target'], string> = {
   echo: 'Echo: you come back to yourself',
   room: 'Room: you meet whoever is here',
+  stream: 'Application: a voice agent or the like answers',
 };
 
 /** The form before a call: where it goes, and what is taken along. */

@@ -17,6 +17,8 @@ describe('what the server says', () => {
     { type: 'resumed', session },
     { type: 'live' },
     { type: 'tracks', tracks: [{ mid: '1', kind: 'audio', participant: 'p' }] },
+    { type: 'application', state: 'connected' },
+    { type: 'message', content: null },
     { type: 'expiring', expires_in_ms: 10_000 },
     { type: 'ended', reason: 'expired' },
     { type: 'error', code: 'token_used', message: 'no', retryable: false },

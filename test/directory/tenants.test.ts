@@ -118,6 +118,20 @@ teams:
     expect(directory.endpoint('ep_a')?.media.simulcast).toBe(simulcast);
   });
 
+  it('gives an application ten seconds to answer and fifteen to come back, and sound alone', () => {
+    const target = 'kind: stream, url: "wss://agent.example.com/calls?key=1", format: media-streams';
+    expect(load(endpoint(`target: { ${target} }`)).endpoint('ep_a')).toMatchObject({
+      target: {
+        kind: 'stream',
+        url: 'wss://agent.example.com/calls?key=1',
+        format: 'media-streams',
+        connectSeconds: 10,
+        reconnectSeconds: 15,
+      },
+      media: { audio: true, video: false },
+    });
+  });
+
   it('writes origins as browsers do', () => {
     const origins =
       '["HTTPS://Example.COM:443", "http://localhost:5173", "capacitor://Localhost", "https://bücher.example"]';
@@ -170,6 +184,30 @@ teams:
       endpoint('target: { kind: echo }, max_duration_seconds: 86401'),
       '86401',
       'teams[0].endpoints[0].max_duration_seconds: must be <= 86400',
+    ],
+    [
+      'a stream target without an address',
+      endpoint('target: { kind: stream, format: media-streams }'),
+      '{ kind: stream',
+      'teams[0].endpoints[0].target: must have a url',
+    ],
+    [
+      'an address that is no WebSocket',
+      endpoint('target: { kind: stream, url: "https://agent.example", format: media-streams }'),
+      '"https',
+      'teams[0].endpoints[0].target.url: must be a wss:// URL',
+    ],
+    [
+      'what belongs to a stream target elsewhere',
+      endpoint('target: { kind: echo, connect_seconds: 5 }'),
+      'connect_seconds',
+      'teams[0].endpoints[0].target.connect_seconds: belongs to a stream target',
+    ],
+    [
+      'video for an application that takes sound',
+      endpoint('target: { kind: stream, url: "wss://a.example", format: media-streams }, media: { video: true }'),
+      'true }',
+      'teams[0].endpoints[0].media.video: cannot be: a stream target takes sound alone',
     ],
     [
       'the rtp target',

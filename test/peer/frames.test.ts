@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { packetizeVp8, readIvf, readOgg, SOURCES } from '../../src/peer/frames.ts';
 
-const { audio, video } = SOURCES;
+const { opus: audio, VP8: video } = SOURCES;
 
 describe('the recorded media', () => {
   it('is four seconds of Opus in frames of 20 ms, none of them silence', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Frame, SOURCES } from '../../src/peer/frames.ts';
+import { type Frame, SOURCES, type Source } from '../../src/peer/frames.ts';
 import { SentTrack } from '../../src/peer/sent-track.ts';
 import { srtpKeys } from '../../src/peer/srtp.ts';
 
@@ -9,7 +9,7 @@ const keys = srtpKeys(Buffer.alloc(16, 1), Buffer.alloc(14, 2));
 const frame = (length: number, key = false): Frame => ({ payloads: [Buffer.alloc(length)], key });
 const HEADER_AND_TAG = 12 + 16;
 
-const track = (frames: readonly Frame[], source = SOURCES.video) =>
+const track = (frames: readonly Frame[], source: Source = SOURCES.VP8) =>
   new SentTrack({ source: { ...source, frames }, payloadType: 101, ssrc: 0xcafe, extension: undefined });
 
 const lengths = (sent: SentTrack, ticks: number) =>
@@ -19,8 +19,8 @@ const sequenceNumber = (packet: Buffer) => packet.readUInt16BE(2);
 
 describe('a sent track', () => {
   it('sends audio at every tick and video at every second, in a loop', () => {
-    expect(lengths(track([frame(1), frame(2)], SOURCES.audio), 5)).toEqual([1, 2, 1, 2, 1]);
-    expect(lengths(track([frame(1), frame(2)], SOURCES.video), 5)).toEqual([1, 2, 1]);
+    expect(lengths(track([frame(1), frame(2)], SOURCES.opus), 5)).toEqual([1, 2, 1, 2, 1]);
+    expect(lengths(track([frame(1), frame(2)], SOURCES.VP8), 5)).toEqual([1, 2, 1]);
   });
 
   it('numbers the packets, shares the time within a frame and marks its end', () => {
@@ -35,7 +35,7 @@ describe('a sent track', () => {
   });
 
   it('goes on with the next key frame when asked for one', () => {
-    const sent = track([frame(1, true), frame(2), frame(3), frame(4, true), frame(5)], SOURCES.audio);
+    const sent = track([frame(1, true), frame(2), frame(3), frame(4, true), frame(5)], SOURCES.opus);
     expect(lengths(sent, 2)).toEqual([1, 2]);
     sent.skipToKeyFrame();
     expect(lengths(sent, 2)).toEqual([4, 5]);
@@ -44,7 +44,7 @@ describe('a sent track', () => {
   });
 
   it('keeps the last packets as they were sent, and no others', () => {
-    const sent = track([frame(1)], SOURCES.audio);
+    const sent = track([frame(1)], SOURCES.opus);
     const packets = Array.from({ length: 100 }, () => sent.tick(keys)[0]!);
     for (const packet of packets.slice(-64)) expect(sent.sent(sequenceNumber(packet))).toBe(packet);
     for (const packet of packets.slice(0, -64)) expect(sent.sent(sequenceNumber(packet))).toBeUndefined();

@@ -450,3 +450,31 @@ describe('a session under any order of events', () => {
     );
   });
 });
+
+describe('an application that answers', () => {
+  const state = (now: 'connecting' | 'connected' | 'reconnecting'): Event => ({ type: 'application', state: now });
+  const told = (effects: Effect[] | undefined) =>
+    effects?.flatMap((effect) => (effect.type === 'send' ? [effect.message] : []));
+
+  it('is told of after the first offer, and then when it changes', () => {
+    const { effects } = run(begin, state('connecting'), state('connected'), opened, state('reconnecting'));
+    expect(effects.slice(1, 3)).toEqual([[], []]);
+    expect(types(effects[3])).toEqual(['send_offer', 'start_timer', 'send']);
+    expect(told(effects[3])).toEqual([{ type: 'application', state: 'connected' }]);
+    expect(told(effects[4])).toEqual([{ type: 'application', state: 'reconnecting' }]);
+  });
+
+  it('is told of right after each resume', () => {
+    const { effects } = run(begin, opened, answer, connected, lost, state('connected'), back);
+    expect(effects[5]).toEqual([]);
+    expect(types(effects[6])!.slice(0, 3)).toEqual(['stop_timer', 'send_resumed', 'send']);
+    expect(told(effects[6])![0]).toEqual({ type: 'application', state: 'connected' });
+  });
+
+  it('says nothing to a client before its first offer', () => {
+    const said: Event = { type: 'said', content: 'hello' };
+    const { effects } = run(begin, said, opened, said);
+    expect(effects[1]).toEqual([]);
+    expect(told(effects[3])).toEqual([{ type: 'message', content: 'hello' }]);
+  });
+});

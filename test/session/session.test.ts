@@ -84,7 +84,12 @@ function makeSession({ tasks = new TaskQueue(), fresh = false, graceMs = 1000, s
         },
         close: async () => {},
       },
-      store: { releasePlace: async () => {}, save },
+      store: { releasePlace: async () => {}, save, read: async () => undefined },
+      applications: {
+        open: () => {
+          throw new Error('no application answers');
+        },
+      },
       finisher: { finish: async () => true },
       deadlines: {
         answer: 1000,

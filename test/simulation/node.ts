@@ -97,6 +97,11 @@ export class VirtualNode {
       finisher,
       media,
       store: tokens,
+      applications: {
+        open: () => {
+          throw new Error('no endpoint of a simulation leads to an application');
+        },
+      },
       log,
       registry,
       events,

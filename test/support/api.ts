@@ -102,6 +102,7 @@ export async function startApi({
     newTokenId,
     jwks: () => publicKeySet(keys),
     readiness: () => ({ store: store.ready, media: true }),
+    hangUp: async () => true,
     audit: () => {},
     log: pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) }),
     ...parts,

@@ -25,7 +25,7 @@ export interface MediaFixture {
 }
 
 export interface SpecOptions extends Partial<Omit<CallSpec, 'endpoint'>> {
-  target?: 'echo' | 'room';
+  target?: 'echo' | 'room' | 'stream';
   /** Endpoint id; the room's name. */
   id?: string;
   allowed?: Partial<EndpointMedia>;

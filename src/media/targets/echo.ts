@@ -54,6 +54,8 @@ export class EchoTarget implements Target {
 
   async answeredRemote(): Promise<void> {}
 
+  connected(): void {}
+
   tracks(): undefined {
     return undefined;
   }

@@ -109,6 +109,8 @@ export class RoomTarget implements Target, RoomMember {
 
   async reached(): Promise<void> {}
 
+  connected(): void {}
+
   close(): void {
     this.#left = true;
     this.#room.leave(this);

@@ -26,6 +26,8 @@ export interface Target {
   answeredRemote(section: AnsweredSection): Promise<void>;
   /** ICE has reached the client, for the first time; media may follow. */
   reached(): Promise<void>;
+  /** ICE and DTLS are up: what is sent from now on arrives. */
+  connected(): void;
   /** Who is on which section; undefined where nobody else is ever shown. */
   tracks(): Track[] | undefined;
   /** Ends what outlives the transport. */
