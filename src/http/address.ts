@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /** Whose limits a request or a connection counts against. */
@@ -29,15 +29,26 @@ const MAX_NODE_LENGTH = 80;
  * when there are fewer. What a trusted proxy wrote and is no address makes the client unknown.
  */
 export function peerAddress({ headers, socket }: IncomingMessage, hops: number): PeerAddress {
-  if (hops === 0) return addressOf(socket.remoteAddress);
+  if (hops === 0) return socketAddress(socket);
   const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',');
-  if (forwarded.trim() === '') return addressOf(socket.remoteAddress);
+  if (forwarded.trim() === '') return socketAddress(socket);
   const nodes = forwarded.split(',');
   return addressOf(nodes.at(-hops) ?? nodes[0]);
 }
 
+const ofSockets = new WeakMap<Socket, PeerAddress>();
+
+/** The address at the other end of a connection. */
+export function socketAddress(socket: Socket): PeerAddress {
+  const known = ofSockets.get(socket);
+  if (known !== undefined) return known;
+  const address = addressOf(socket.remoteAddress);
+  ofSockets.set(socket, address);
+  return address;
+}
+
 /** The address that a node names, of a socket or of a header. */
-export function addressOf(node = ''): PeerAddress {
+function addressOf(node = ''): PeerAddress {
   const text = withoutPort(node.trim());
   if (isIP(text) === 0) return UNKNOWN;
   const parsed = ipaddr.process(text);

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { addressOf, type PeerAddress } from './address.ts';
+import { type PeerAddress, socketAddress } from './address.ts';
 
 export interface ConnectionLimits {
   /** Connections that an address may have. */
@@ -39,7 +39,7 @@ export class Connections {
   /** Counts a new connection in. */
   open(socket: Socket): void {
     if (this.#limits.behindProxies) return;
-    const holder = this.#count(socket, addressOf(socket.remoteAddress));
+    const holder = this.#count(socket, socketAddress(socket));
     if (holder === undefined || holder.open.size <= this.#limits.perAddress) return;
     const idle = holder.open.values().find((other) => other !== socket && this.#limits.isIdle(other));
     if (idle) idle.destroy();
