@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { workerSources } from '../../scripts/worker/recipe.mjs';
 import { createClient } from '../../src/backend/index.ts';
 import { launchBrowser } from '../support/browser.ts';
 import { ROOT } from '../support/code-blocks.ts';
@@ -120,6 +121,16 @@ describe('the packages, packed and installed into bare projects,', { timeout: 60
     const { packages } = JSON.parse(await readFile(join(vite, 'node_modules/.package-lock.json'), 'utf8'));
     expect(Object.keys(packages)).toEqual(['node_modules/callgate-client']);
     expect(await readFile(join(vite, 'node_modules/callgate-client/index.js'), 'utf8')).not.toMatch(/^import /m);
+  });
+
+  it('carry the sources of the media worker, which is built where none can be downloaded', async () => {
+    const worker = join(node, 'node_modules/callgate/node_modules/mediasoup/worker');
+    const read = (path: string) => readFile(join(worker, path), 'utf8');
+    const meson = await read('meson.build');
+    const libwebrtcMeson = await read('deps/libwebrtc/meson.build');
+    for (const source of workerSources({ meson, libwebrtcMeson })) expect(await read(String(source))).not.toBe('');
+    const steps = await readdir(join(node, 'node_modules/callgate/scripts/worker'));
+    expect(steps).toEqual(await readdir(`${ROOT}scripts/worker`));
   });
 
   it.each(['bundler', 'nodenext'])('type-check in strict projects that resolve as %s', async (resolution) => {
