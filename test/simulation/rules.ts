@@ -9,6 +9,8 @@ interface Seen {
   expiresAt: number;
   /** Who was given it, and when. */
   grants: { node: string; epoch: number }[];
+  /** The epochs of those whose node heard of it, and began. */
+  begun: Set<number>;
   stored: string[];
   told: { reason: string; node: string }[];
   audited: string[];
@@ -26,6 +28,7 @@ const newlySeen = (tokenId: string, expiresAt: number): Seen => ({
   tokenId,
   expiresAt,
   grants: [],
+  begun: new Set(),
   stored: [],
   told: [],
   audited: [],
@@ -99,6 +102,10 @@ export class Rules {
     if (message.type === 'resumed' && shown !== undefined) void this.#resumed(seen, { id, node, shown, ticket });
   }
 
+  begun(sessionId: string, epoch: number): void {
+    this.#sessions.get(sessionId)?.begun.add(epoch);
+  }
+
   /** What the audit says of ends, which it says once each is stored. */
   audited(sessionId: string, reason: string): void {
     const seen = this.#sessions.get(sessionId);
@@ -113,18 +120,19 @@ export class Rules {
 
   /** At the end of all: every session has one end, and whoever heard of one heard that. */
   async check(isGone: (node: string) => boolean): Promise<void> {
-    for (const { tokenId, stored, told, grants, tickets } of this.#sessions.values()) {
+    for (const { tokenId, stored, told, grants, begun } of this.#sessions.values()) {
       const record = await this.#store.read(tokenId);
       if (record?.status !== 'completed') this.#violated(`a session is ${record?.status} in the end`);
       const reason = record?.session?.endReason;
-      const last = grants.at(-1)?.node;
+      const { node: last, epoch = 0 } = grants.at(-1) ?? {};
       for (const each of told) {
         // Of what it told it stored nothing more: it died, or another node had the session by then.
         const excused = isGone(each.node) || each.node !== last;
         if (each.reason !== reason && !excused) this.#violated(`${each.reason} was told, and ${reason} is stored`);
       }
-      if (stored.length === 0 && tickets.length > 0 && !(last !== undefined && isGone(last)))
-        this.#violated('a session has no end');
+      // Where the answer to a burn or an adoption was lost, nobody holds it, and its lease lapses.
+      const isHeld = begun.has(epoch) && last !== undefined && !isGone(last);
+      if (stored.length === 0 && isHeld) this.#violated('a session has no end');
     }
   }
 

@@ -93,6 +93,7 @@ export class World {
       defect: (what) => this.violate(`a defect at ${id}: ${what}`),
       audited: (event, about) => {
         this.note(`${id}: ${event} ${about.session_id ?? ''} ${about.epoch ?? ''}`);
+        if (event === 'burned' || event === 'adopted') this.rules.begun(String(about.session_id), Number(about.epoch));
         const reason = /^ended (.*)/.exec(event)?.[1];
         if (reason) this.rules.audited(String(about.session_id), reason);
       },
