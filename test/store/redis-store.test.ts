@@ -4,7 +4,7 @@ import { RedisTokenStore } from '../../src/store/redis-store.ts';
 import { newTokenId } from '../../src/tokens/ids.ts';
 import { HELD } from '../support/held.ts';
 import { TestRedis } from '../support/redis.ts';
-import { burnedSession, describeSessions } from '../support/sessions-contract.ts';
+import { burnedSession, describeSessions, endOf } from '../support/sessions-contract.ts';
 import { describeTokenStore, newSessionId, newToken, TEST_LEASE_MS } from '../support/store-contract.ts';
 
 const DAY_MS = 86_400_000;
@@ -72,6 +72,25 @@ describe('what a record in Redis outlives', () => {
       await ready.promise;
       await store.revoke(session.tokenId);
       await expect.poll(() => [...heard]).toEqual([session.sessionId]);
+    }));
+
+  test('that of an ended call is small again, whatever its session needed, and lives as long as any other', () =>
+    withStore(async (store) => {
+      const session = await burnedSession(store, { metadata: { order: '7' } });
+      const { tokenId } = session;
+      await store.save({ ...session, tickets: ['x'.repeat(43), 'y'.repeat(43)], resume: 'z'.repeat(200) });
+      expect(await redis.cli('OBJECT', 'ENCODING', keyOf(tokenId))).toBe('hashtable');
+      const before = await store.read(tokenId);
+      expect(await store.finish(endOf(session))).toBe(true);
+      expect(await redis.cli('OBJECT', 'ENCODING', keyOf(tokenId))).toBe('listpack');
+      expect(await pttl(tokenId)).toBeGreaterThan(DAY_MS - 60_000);
+      const ended = { endedAt: expect.any(Number), endReason: 'completed' };
+      expect(await store.read(tokenId)).toEqual({
+        ...before,
+        status: 'completed',
+        session: { ...before?.session, ...ended },
+      });
+      expect(await redis.cli('HMGET', keyOf(tokenId), 'tickets', 'resume')).toBe('');
     }));
 
   test('tokens of one family have keys of their own under one hash tag', () =>

@@ -28,10 +28,11 @@ return token[5] and 2 or 1`;
 /**
  * ARGV: session, node, epoch, reason, retention ms, started, ends. Answers 1 when the session was held there. The record of a foreign token is
  * the only proof that it was used, so no record goes before its token has expired. The epoch is written, so that nobody who
- * was left behind takes the session for his own when a failover had forgotten the adoption.
+ * was left behind takes the session for his own when a failover had forgotten the adoption. What only a living session needs goes;
+ * Redis makes no small hash of a large one again, so that one is written anew.
  */
 const FINISH = `${NOW}${REPLID}
-local token = redis.call('HMGET', KEYS[1], 'status', 'session', 'node', 'epoch', 'expires', 'replid')
+local token = redis.call('HMGET', KEYS[1], 'status', 'session', 'node', 'epoch', 'expires', 'replid', 'tickets', 'resume')
 if token[1] == 'issued' and token[6] ~= replid() then
   redis.call('HSET', KEYS[1], 'session', ARGV[1], 'started', ARGV[6], 'ends', ARGV[7], 'lease', 0, 'lapses', 0)
 else
@@ -41,6 +42,11 @@ else
 end
 redis.call('HSET', KEYS[1], 'status', 'completed', 'ended', now, 'reason', ARGV[4], 'node', ARGV[2], 'epoch', ARGV[3])
 redis.call('HDEL', KEYS[1], 'tickets', 'resume')
+if #(token[7] or '') > 64 or #(token[8] or '') > 64 then
+  local fields = redis.call('HGETALL', KEYS[1])
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], unpack(fields))
+end
 redis.call('PEXPIRE', KEYS[1], math.max(ARGV[5], token[5] - now))
 return 1`;
 
