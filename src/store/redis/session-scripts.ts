@@ -40,8 +40,8 @@ else
   local ahead = (tonumber(token[4]) or 0) - ARGV[3]
   if ahead > 0 or ahead == 0 and token[3] ~= ARGV[2] and token[3] ~= '' then return 0 end
 end
-redis.call('HSET', KEYS[1], 'status', 'completed', 'ended', now, 'reason', ARGV[4], 'node', ARGV[2], 'epoch', ARGV[3])
-redis.call('HDEL', KEYS[1], 'tickets', 'resume')
+redis.call('HSET', KEYS[1], 'status', 'completed', 'ended', now, 'reason', ARGV[4], 'node', ARGV[2], 'epoch', ARGV[3],
+  'tickets', '', 'resume', '')
 if #(token[7] or '') > 64 or #(token[8] or '') > 64 then
   local fields = redis.call('HGETALL', KEYS[1])
   redis.call('DEL', KEYS[1])
@@ -78,8 +78,8 @@ for index, ticket in ipairs(tickets) do
 end
 if not place then return 'gone' end
 if place > 2 then
-  redis.call('HSET', KEYS[1], 'status', 'completed', 'ended', now, 'reason', 'ticket_reused', 'node', ARGV[2], 'epoch', next)
-  redis.call('HDEL', KEYS[1], 'tickets', 'resume')
+  redis.call('HSET', KEYS[1], 'status', 'completed', 'ended', now, 'reason', 'ticket_reused', 'node', ARGV[2], 'epoch', next,
+    'tickets', '', 'resume', '')
   redis.call('PEXPIRE', KEYS[1], math.max(ARGV[9], token[14] - now))
   return 'reused'
 end
