@@ -23,14 +23,14 @@ export class Command {
   #stderr = '';
 
   /** With `files`, it may have no more file descriptors than so many. */
-  constructor(args: readonly string[], files?: number) {
+  constructor(args: readonly string[], files?: number, withinMs = 90_000) {
     const limit = files === undefined ? '' : `ulimit -n ${files} && `;
     const script = `${limit}exec "$0" src/cli.ts "$@"`;
     this.child = spawn('/bin/sh', ['-c', script, process.execPath, ...args], {
       cwd: ROOT,
       env: ENVIRONMENT,
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 90_000,
+      timeout: withinMs,
       killSignal: 'SIGKILL',
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#stdout += text));

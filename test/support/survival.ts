@@ -3,7 +3,7 @@ import { showNodes } from '../../src/cluster/commands.ts';
 import type { Report } from '../../src/load/report.ts';
 import { Deployment } from './deployment.ts';
 import { Ledger } from './ledger.ts';
-import { at, report } from './load-cli.ts';
+import { at, Command } from './load-cli.ts';
 import { freePort } from './ports.ts';
 import { TestRedis } from './redis.ts';
 import type { ServerProcess } from './server-process.ts';
@@ -12,6 +12,7 @@ const ENDPOINTS = `
       - { id: ep_echo, flow: flow_a, webrtc: true, target: { kind: echo }, max_sessions: 100000 }`;
 
 const PATIENCE_MS = 90_000;
+const LOAD_WITHIN_MS = 600_000;
 
 /** Two processes, each on a port of its own that its successors have too, on one Redis. */
 export class TwoProcesses {
@@ -52,9 +53,12 @@ export class TwoProcesses {
   }
 
   /** Runs the load tester against both. */
-  load(...options: string[]): Promise<Report> {
+  async load(...options: string[]): Promise<Report> {
     const target = { urls: this.urls, apiKey: this.deployment.apiKey };
-    return report('load', ...at(target), '--endpoint', 'ep_echo', ...options).then((result) => result.report);
+    const args = ['load', ...at(target), '--endpoint', 'ep_echo', '--json', '-', ...options];
+    const { stdout, stderr } = await new Command(args, undefined, LOAD_WITHIN_MS).done;
+    if (stdout === '') throw new Error(`no report was written: ${stderr}`);
+    return JSON.parse(stdout) as Report;
   }
 
   /** The id that a process has on this Redis. */
@@ -122,6 +126,30 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
     if (await condition()) return;
   }
   throw new Error('it did not come to that in time');
+}
+
+/**
+ * Who never had a session met a process that was not there; who hung up at one that sleeps is not answered; and what is gone is
+ * counted.
+ */
+const TOLD = /^(?:(?:mint|socket|offer) .*|end timeout|\w+ session_gone)$/;
+
+/** A sentence for each call of a run that is not accounted for. */
+export function unaccounted({ failedSessions, returns, sessions }: Report, ledger: Ledger): string[] {
+  const failed = failedSessions
+    .filter(({ step, error }) => !TOLD.test(`${step} ${error}`))
+    .map(({ sessionId, error, step }) => `${sessionId}: ${error} at ${step}`);
+  const { losses = 0, attached = 0, adopted = 0, gone = {} } = returns ?? {};
+  const back = attached + adopted + (gone.session_gone ?? 0);
+  // A burn whose offer did not come through is nobody's: its client knows of no session.
+  const odd = Object.keys(ledger.ends).filter((how) => !/^(completed|lapsed|client_lost)$/.test(how));
+  return [
+    ...failed,
+    ...ledger.broken,
+    ...odd.map((how) => `${ledger.ends[how]} sessions ended as ${how}`),
+    ...(back === losses ? [] : [`${losses} sockets were lost, and ${back} are accounted for`]),
+    ...(ledger.sessions >= sessions.offered ? [] : [`${sessions.offered} were offered, ${ledger.sessions} burned`]),
+  ];
 }
 
 const startNamed = (deployment: Deployment, name: string, port: number): Promise<ServerProcess> =>
