@@ -14,6 +14,10 @@ import { describeElsewhere } from '../support/network.ts';
 import { type BrowserName, closeAll, OtherHost } from '../support/other-host.ts';
 import { TestServer } from '../support/server.ts';
 
+declare global {
+  var lastSocket: WebSocket;
+}
+
 const GAP_MS = 12_000;
 const within = { timeout: 10_000 };
 
@@ -40,6 +44,29 @@ const within = { timeout: 10_000 };
       const before = await negotiated();
       await page.evaluate(() => globalThis.dispatchEvent(new Event('online')));
       await expect.poll(negotiated, within).not.toBe(before);
+      await expectMedia(page);
+      await page.close();
+    });
+
+    it('comes back to its session when its socket is lost', async () => {
+      const page = await host.open(name);
+      await page.evaluate(() => {
+        globalThis.WebSocket = class extends WebSocket {
+          constructor(url: string | URL, protocols?: string | string[]) {
+            super(url, protocols);
+            globalThis.lastSocket = this;
+          }
+        };
+      });
+      await liveCall(page, host.server, 'ep_echo');
+      const session = () => page.evaluate(() => call.session?.id);
+      const before = await session();
+      // Anything but 1000 and 1001 is a loss.
+      await page.evaluate(() => lastSocket.close(3000));
+      await expect
+        .poll(() => page.evaluate(() => seen.states.slice(2)), within)
+        .toEqual(['live', 'reconnecting', 'live']);
+      expect(await session()).toBe(before);
       await expectMedia(page);
       await page.close();
     });
