@@ -5,7 +5,7 @@ import { RtcPeer } from '../../src/peer/rtc-peer.ts';
 import { type TakenCall, TestApplication } from '../support/application.ts';
 import { allFree } from '../support/scenario.ts';
 import { TestServer } from '../support/server.ts';
-import { startCall, type TestSocket } from '../support/ws-client.ts';
+import { resumeCall, startCall, type TestSocket } from '../support/ws-client.ts';
 
 let application: TestApplication;
 let server: TestServer;
@@ -62,6 +62,7 @@ interface Caller {
   /** Payloads that came, and when. */
   heard: { payload: Buffer; packet: Buffer; at: number }[];
   sessionId: string;
+  ticket: string;
 }
 
 const dial = async (endpointId = 'ep_agent', metadata?: Record<string, string>) => {
@@ -80,7 +81,7 @@ const call = async (endpointId?: string, metadata?: Record<string, string>): Pro
   peer.onPacket = (_, packet, payload) => heard.push({ payload, packet, at: performance.now() });
   socket.send({ type: 'answer', offer_id, sdp: await peer.answer(sdp) });
   await socket.skipTo('live');
-  return { socket, peer, heard, sessionId: session.id };
+  return { socket, peer, heard, sessionId: session.id, ticket: session.ticket };
 };
 
 const taken = async (index = 0): Promise<TakenCall> => {
@@ -209,6 +210,20 @@ describe('a call that an application answers', () => {
     socket.send({ type: 'hangup' });
     await expect.poll(() => agent.closedWith, { timeout: 5000 }).toBe(1000);
     expect(agent.frames.at(-1)).toMatchObject({ event: 'stop', stop: { accountSid: 'team_a', callSid: sessionId } });
+  });
+
+  it('goes on with the application where only the client was lost', async () => {
+    const { socket, peer, sessionId, ticket } = await call();
+    const agent = await taken();
+    peer.startSending();
+    await socket.cut();
+    const again = await resumeCall(server.wsUrl, { session_id: sessionId, ticket }, { timeoutMs: 20_000 });
+    open.at(-1)!.socket = again;
+    expect((await again.expect('resumed')).session.id).toBe(sessionId);
+    expect(await again.expect('application')).toEqual({ type: 'application', state: 'connected' });
+    const before = agent.of('media').length;
+    await expect.poll(() => agent.of('media').length, { timeout: 5000 }).toBeGreaterThan(before);
+    expect([application.calls.length, agent.closedWith]).toEqual([1, undefined]);
   });
 
   it('is offered sound alone, PCMU first', async () => {
