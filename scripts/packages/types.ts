@@ -18,6 +18,7 @@ export const FROM_SCHEMAS: Readonly<Record<string, Readonly<Record<string, objec
     MediaDirection: media.properties.audio,
     WantedMedia: media,
     SessionInfo: SERVER_MESSAGES.offer.properties.session,
+    ApplicationState: SERVER_MESSAGES.application.properties.state,
     Track: SERVER_MESSAGES.tracks.properties.tracks.items,
   },
   'mint/schemas': {
