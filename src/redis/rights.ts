@@ -21,7 +21,6 @@ export const IN_SCRIPTS: readonly Command[] = [
   ['HGETALL', KEY],
   ['HSET', KEY, 'f', ''],
   ['HSETNX', KEY, 'f', ''],
-  ['HDEL', KEY, 'f'],
   ['HINCRBY', KEY, 'f', '1'],
   ['ZADD', KEY, 'XX', '1', 'm'],
   ['ZCARD', KEY],
