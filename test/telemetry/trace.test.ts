@@ -16,7 +16,7 @@ import { startCall, type TestSocket } from '../support/ws-client.ts';
 const SETTINGS = {
   // Relative to the settings file.
   trace: 'sessions.jsonl',
-  session: { answer_timeout_ms: 1000, connect_timeout_ms: 2000 },
+  session: { answer_timeout_ms: 1000, connect_timeout_ms: 2000, grace_ms: 500 },
   media: { workers: 1 },
 };
 const ENDPOINTS = `
