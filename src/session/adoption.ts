@@ -21,7 +21,7 @@ export interface AdoptionDeps {
   /** The id of this process. */
   node: string;
   directory: DirectorySource;
-  store: Pick<TokenStore, 'owner' | 'adopt' | 'renew'>;
+  store: Pick<TokenStore, 'owner' | 'adopt' | 'renew' | 'releasePlace'>;
   media: Pick<MediaPlane, 'reserve'>;
   liveness: Liveness;
   maker: SessionMaker;
@@ -77,9 +77,16 @@ export class Adoption {
     const attachment = this.#deps.maker.start(grant, client, request.context);
     const { session } = attachment;
     // Its place may be somebody else's by now, and is taken all the same; if not now, then with the next renewal.
-    this.#deps.store.renew([session.held]).catch(() => undefined);
+    void this.#takePlace(session);
     if (adopted.revoked) session.end('revoked');
     return attachment;
+  }
+
+  /** As with any renewal, a place that was given back meanwhile may have been taken again. */
+  async #takePlace(session: Attachment['session']): Promise<void> {
+    const { store } = this.#deps;
+    await store.renew([session.held]).catch(() => undefined);
+    if (session.over && !session.left) await store.releasePlace(session.lease).catch(() => undefined);
   }
 
   /** What speaks against it before anything is changed, in the documented order. */
