@@ -16,7 +16,10 @@ describe('the places of an endpoint, over two processes', () => {
   beforeAll(async () => {
     redis = await TestRedis.start();
     // Renewed so often that every hang-up meets a renewal.
-    deployment = await Deployment.create({ redisUrl: redis.url, settings: { session: { lease_renew_ms: 20 } } });
+    deployment = await Deployment.create({
+      redisUrl: redis.url,
+      settings: { session: { lease_renew_ms: 20, grace_ms: 300 } },
+    });
     servers = await Promise.all([deployment.server(), deployment.server()]);
   });
 
