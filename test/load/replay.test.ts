@@ -16,7 +16,7 @@ beforeAll(async () => {
   server = await TestServer.start({
     config: {
       trace: join(folder, 'again.jsonl'),
-      session: { answer_timeout_ms: 1500, connect_timeout_ms: 2500 },
+      session: { grace_ms: 300, answer_timeout_ms: 1500, connect_timeout_ms: 2500 },
     },
   });
   target = { urls: [server.running.url], apiKey: server.apiKey };
