@@ -6,7 +6,7 @@ import { TestSocket } from '../support/ws-client.ts';
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await TestServer.start();
+  server = await TestServer.start({ config: { session: { grace_ms: 300 } } });
 });
 afterAll(() => server?.stop());
 
