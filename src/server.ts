@@ -4,8 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { closeApi, createApi, listen } from './api.ts';
 import { APPLICATION_TOKEN_TYPE, Applications } from './application/applications.ts';
+import { Cluster } from './cluster/cluster.ts';
 import { newNodeId } from './cluster/node-id.ts';
-import { openNodes } from './cluster/open.ts';
 import type { Config } from './config/config.ts';
 import { servePage } from './demo/page.ts';
 import type { LiveDirectory } from './directory/live.ts';
@@ -19,12 +19,14 @@ import { freshTokenId } from './mint/token-ids.ts';
 import { metricsPorts, startMetricsServer } from './operator/metrics-server.ts';
 import { type RedisSource, readRedisAccess } from './redis/access.ts';
 import { checkAccess } from './redis/check-access.ts';
-import { Adoption, type Liveness } from './session/adoption.ts';
+import { Adoption } from './session/adoption.ts';
+import type { OpenRequest } from './session/client.ts';
 import { Finisher } from './session/finisher.ts';
 import { hangUp } from './session/hang-up.ts';
 import { LocalSessions } from './session/local-sessions.ts';
 import { SessionMaker } from './session/maker.ts';
 import { Opening } from './session/opening.ts';
+import type { Liveness } from './session/others.ts';
 import { SessionRegistry } from './session/registry.ts';
 import { TaskQueue } from './session/task-queue.ts';
 import { openStore } from './store/open.ts';
@@ -107,17 +109,15 @@ async function assemble(options: ServerOptions, owned: AsyncDisposableStack): Pr
   const storage = openStorage(base);
   const media = await openMedia(config, log);
   owned.defer(() => media.media.close());
-  const nodes = redis && openNodes({ id: base.node, config, redis, media: media.pool, log });
-  owned.defer(() => nodes?.close());
-  const announced = nodes?.open();
-  // Without a Redis there are no others.
-  const liveness: Liveness = nodes ?? { isDead: () => false };
-  const parts = { directory, keys, telemetry, ...storage, ...media, liveness };
+  const cluster = openCluster(base, media);
+  const parts = { directory, keys, telemetry, ...storage, ...media, cluster };
   const sessions = openSessions(base, parts);
+  const joined = cluster?.join(sessions);
   const http = openHttp(base, { ...parts, ...sessions }, demoKey?.key);
   const gate = openGate(base, { ...parts, ...sessions }, http);
   const held = () => ({ sessions: gate.registry.size, sockets: gate.gateway.sockets, calls: media.pool.calls });
-  const watched = { store: storage.store, media: media.media, held, droppedLogLines };
+  const links = () => cluster?.held ?? { up: 0, streams: 0 };
+  const watched = { store: storage.store, media: media.media, held, droppedLogLines, links };
   watch(telemetry.metrics, watched);
   if (!(await servePage(http.app))) log.warn('the page was not built; everything else works');
 
@@ -128,7 +128,7 @@ async function assemble(options: ServerOptions, owned: AsyncDisposableStack): Pr
   void gate.issuers.reload();
   if (config.issuers.length > 0) await nextSecond(storage.store.now());
   // Before a client comes: the others may be asked about its session at once.
-  await announced;
+  await joined;
   await listen(http.app, config.http);
   const addresses = await openMetricsServer(base, telemetry.metrics, http);
   log.info(
@@ -190,7 +190,17 @@ interface Parts extends Storage, OpenMedia {
   directory: LiveDirectory;
   keys: SigningKeys;
   telemetry: Telemetry;
-  liveness: Liveness;
+  /** The other processes on the Redis; without one there are none. */
+  cluster: Cluster | undefined;
+}
+
+/** This process among the others on its Redis, where there is one. */
+function openCluster({ node, config, log, redis, owned }: Base, { pool, media }: OpenMedia): Cluster | undefined {
+  if (redis === undefined) return undefined;
+  const isOpen = (endpointId: string) => media.hasRoom(endpointId);
+  const cluster = new Cluster({ id: node, config, redis, media: pool, log, isOpen });
+  owned.defer(() => cluster.close());
+  return cluster;
 }
 
 interface HttpSide {
@@ -234,22 +244,24 @@ interface GateSide {
 /** The sockets of clients, and the sessions behind them. */
 function openGate(base: Base, parts: Parts & SessionSide, { servers, app }: HttpSide): GateSide {
   const { config, log, owned } = base;
-  const { directory, keys, store, pool, events, sessions, registry } = parts;
+  const { directory, keys, store, pool, events, sessions, registry, cluster } = parts;
   const { issuer, leeway_seconds: leewaySeconds } = config.tokens;
   const issuers = new Issuers(config.issuers, { leewaySeconds, log });
   owned.defer(() => issuers.close());
   const verify = issuers.beside(createVerifier(keys, { issuer, leewaySeconds }));
+  const anywhere = ({ endpointId }: OpenRequest) => directory.current.endpoint(endpointId)?.target.kind !== 'room';
   const gateway = new Gateway({
     config,
     log,
     connections: servers.connections,
     admission: new Admission({ directory, store, verify }),
-    sessions,
+    sessions: cluster?.route(sessions, anywhere) ?? sessions,
     events,
   });
   const endSessions = () => {
     pool.retire();
     gateway.close();
+    cluster?.closeLinks();
     return registry.close('server_shutdown');
   };
   owned.defer(endSessions);
@@ -260,12 +272,15 @@ function openGate(base: Base, parts: Parts & SessionSide, { servers, app }: Http
 interface SessionSide {
   events: CallEvents;
   registry: SessionRegistry;
+  /** Those of this process. */
   sessions: LocalSessions;
+  /** Gives up the sessions of an endpoint, whose room is at another process as well. */
+  giveUp(endpointId: string): void;
 }
 
 /** The sessions of this process, and the applications that answer them. */
 function openSessions({ node, config, log }: Base, parts: Parts): SessionSide {
-  const { directory, keys, store, finisher, media, telemetry, liveness } = parts;
+  const { directory, keys, store, finisher, media, telemetry, cluster } = parts;
   const { metrics, audit, trace } = telemetry;
   const events = new CallEvents(metrics, audit);
   const settings = config.session;
@@ -279,9 +294,12 @@ function openSessions({ node, config, log }: Base, parts: Parts): SessionSide {
   });
   const deps = { tasks, settings, finisher, media, store, applications, log };
   const maker = new SessionMaker({ ...deps, registry, events, trace });
-  const opening = new Opening({ node, directory, store, media });
-  const adoption = new Adoption({ node, directory, store, media, liveness, maker, finisher, events });
-  return { events, registry, sessions: new LocalSessions({ opening, adoption, maker, registry }) };
+  const rooms = cluster?.rooms ?? { holder: async () => node };
+  const liveness: Liveness = cluster ?? { isDead: () => false };
+  const opening = new Opening({ node, directory, store, media, rooms });
+  const adoption = new Adoption({ node, directory, store, media, liveness, rooms, maker, finisher, events });
+  const sessions = new LocalSessions({ node, opening, adoption, maker, registry });
+  return { events, registry, sessions, giveUp: (endpointId) => registry.giveUp(endpointId) };
 }
 
 interface Watched {
@@ -289,12 +307,14 @@ interface Watched {
   media: OpenMedia['media'];
   held: RunningServer['held'];
   droppedLogLines: () => number;
+  links(): { up: number; streams: number };
 }
 
 /** What the metrics read at the moment of a scrape. */
-function watch(metrics: Metrics, { store, media, held, droppedLogLines }: Watched): void {
+function watch(metrics: Metrics, { store, media, held, droppedLogLines, links }: Watched): void {
   metrics.watch({
     held,
+    links,
     storeReady: () => store.ready,
     mediaReady: () => media.ready,
     droppedLogLines,

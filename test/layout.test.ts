@@ -49,8 +49,9 @@ for (const room of folders) {
   if (nested) tries(nested, ['../own.ts', ...specifiers.map(deeper)]);
 }
 tries('src/errors.ts', errorsImports);
-const SESSION = ['../session/client.ts', '../session/session.ts'];
+const SESSION = ['../session/client.ts', '../session/others.ts', '../session/session.ts'];
 tries('src/gateway/tried.ts', SESSION);
+tries('src/cluster/tried.ts', SESSION);
 for (const file of PURE)
   tries(
     file,
@@ -105,7 +106,11 @@ describe('the lint rules let a room import what it may, and nothing else', () =>
   });
 
   it('gateway, which knows of sessions what their clients see', () => {
-    expect(refused('src/gateway/tried.ts', SESSION)).toEqual(['../session/session.ts']);
+    expect(refused('src/gateway/tried.ts', SESSION)).toEqual(['../session/others.ts', '../session/session.ts']);
+  });
+
+  it('cluster, which carries sessions and does not know them', () => {
+    expect(refused('src/cluster/tried.ts', SESSION)).toEqual(['../session/session.ts']);
   });
 
   it('errors', () => {
@@ -114,10 +119,10 @@ describe('the lint rules let a room import what it may, and nothing else', () =>
     );
   });
 
-  it('mediasoup runs in media alone, and WebSockets are in application, gateway and load alone', () => {
+  it('mediasoup runs in media alone, and WebSockets are in application, cluster, gateway and load alone', () => {
     const takers = (name: string) => folders.filter((room) => refused(fileOf(room), [name]).length === 0);
     expect(takers('mediasoup')).toEqual(['media']);
-    expect(takers('ws')).toEqual(['application', 'gateway', 'load']);
+    expect(takers('ws')).toEqual(['application', 'cluster', 'gateway', 'load']);
   });
 
   it.each(PURE)('%s does no I/O', (file) => {

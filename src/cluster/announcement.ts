@@ -11,8 +11,10 @@ const AnnouncementSchema = Type.Object({
   version: Type.String({ maxLength: 64 }),
   /** The newest protocol of links that it speaks. */
   protocol: count,
-  /** Where others reach it by a link; absent while nobody can. */
+  /** Where others reach it by a link, host:port; absent while nobody can. */
   link: Type.Optional(Type.String({ maxLength: 300 })),
+  /** Which boot of its machine it is on, where its link can be dialled on that machine alone. */
+  boot: Type.Optional(Type.String({ maxLength: 64 })),
   /** Calls that it can take in all, and has. */
   capacity: count,
   calls: count,

@@ -40,10 +40,38 @@ if ARGV[2] ~= '' then
 end
 return {now, kept}`;
 
+/** The secret that the processes of one machine prove to each other, where no file holds one. */
+const SECRET_KEY = 'callgate:cluster:secret';
+
+/** ARGV: a fresh secret. Answers the one that all use. */
+const SECRET = `
+local known = redis.call('GET', KEYS[1])
+if known then return known end
+redis.call('SET', KEYS[1], ARGV[1])
+return ARGV[1]`;
+
+/** The node that the endpoint's room is at. */
+const roomKey = (endpointId: string): string => `callgate:{endpoint:${endpointId}}:room:`;
+
+/** ARGV: id of a node, and of one that is dead (or nothing). Answers the holder of the room: that node, unless another has it. */
+const HOLD = `
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] and holder ~= ARGV[2] then return holder end
+if holder ~= ARGV[1] then redis.call('SET', KEYS[1], ARGV[1]) end
+return ARGV[1]`;
+
+/** ARGV: id of the node that leaves the room; only its holder does. */
+const RELEASE = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1`;
+
 type Reply = [now: number, entries: string[]];
 
 interface Steps {
   callgateNodes: (key: string, id: string, announcement: string, sweepMs: number) => Promise<Reply>;
+  callgateSecret: (key: string, fresh: string) => Promise<string>;
+  callgateHoldRoom: (key: string, id: string, dead: string) => Promise<string>;
+  callgateReleaseRoom: (key: string, id: string) => Promise<number>;
 }
 
 /** All that stood on the board at one moment, `now` by the clock of the Redis. */
@@ -62,7 +90,13 @@ export class NodeBoard {
   constructor(redis: RedisSource, watch?: CallWatch) {
     // Of an outage the token store tells, on its own connection.
     const client = createRedis(redis, { warn: () => undefined });
-    client.defineCommand('callgateNodes', { numberOfKeys: 1, lua: EXCHANGE });
+    const scripts = {
+      callgateNodes: EXCHANGE,
+      callgateSecret: SECRET,
+      callgateHoldRoom: HOLD,
+      callgateReleaseRoom: RELEASE,
+    };
+    for (const [name, lua] of Object.entries(scripts)) client.defineCommand(name, { numberOfKeys: 1, lua });
     this.#client = client as RedisClient & Steps;
     this.#caller = new RedisCaller(client, watch);
   }
@@ -82,6 +116,22 @@ export class NodeBoard {
   /** One try: who is left on the board is soon taken for dead. */
   async leave(id: string): Promise<void> {
     await this.#exchange(id, '', { oneTry: true });
+  }
+
+  /** The secret of the processes on this Redis: `fresh`, unless there is one. */
+  secret(fresh: string): Promise<string> {
+    return this.#caller.call(SECRET_KEY, () => this.#client.callgateSecret(SECRET_KEY, fresh));
+  }
+
+  /** The node that holds the room of an endpoint: `id` from now on, unless another one does that is not `dead`. */
+  holdRoom(endpointId: string, id: string, dead = ''): Promise<string> {
+    const key = roomKey(endpointId);
+    return this.#caller.call(key, () => this.#client.callgateHoldRoom(key, id, dead));
+  }
+
+  async releaseRoom(endpointId: string, id: string): Promise<void> {
+    const key = roomKey(endpointId);
+    await this.#caller.call(key, () => this.#client.callgateReleaseRoom(key, id), { oneTry: true });
   }
 
   close(): void {

@@ -1,16 +1,15 @@
 import { CallgateError } from '../errors.ts';
-import type { RedisSource } from '../redis/access.ts';
 import type { StoreLog } from '../redis/connection.ts';
 import { Outage } from '../shared/outage.ts';
 import type { Announcement } from './announcement.ts';
-import { NodeBoard } from './board.ts';
+import type { NodeBoard } from './board.ts';
 import { type Sighted, Sightings } from './sightings.ts';
 
 /** How often a process announces itself, and looks for the others. */
 const ROUND_MS = 1000;
 
 export interface NodesOptions {
-  redis: RedisSource;
+  board: NodeBoard;
   /** Id of this node. */
   id: string;
   /** What it has to say at this moment. */
@@ -18,33 +17,38 @@ export interface NodesOptions {
   log: StoreLog;
 }
 
-/** The processes on one Redis: announces this one every second, and knows who else is there. Owns its connection and its timer. */
+/** The processes on one Redis: announces this one every second, and knows who else is there. Owns its timer. */
 export class Nodes {
   readonly #options: NodesOptions;
   readonly #board: NodeBoard;
   readonly #outage: Outage;
   readonly #sightings: Sightings;
+  readonly #lookers = new Set<() => void>();
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** @throws TypeError when the URL is of no accepted form */
   constructor(options: NodesOptions) {
     this.#options = options;
     this.#sightings = new Sightings(options.id);
     this.#outage = new Outage(options.log, 'this process announces itself to the others again');
-    this.#board = new NodeBoard(options.redis, {
-      // The token store tells of these.
-      denied: () => undefined,
-      failed: () => undefined,
-      unreadable: (redis_key, reason) =>
-        this.#outage.began({ redis_key, reason }, 'this key holds what callgate cannot have written: delete it'),
-    });
+    this.#board = options.board;
   }
 
   /** Announces this node, and from then on by itself. Waits up to 2 s for a Redis that is away, and never rejects. */
   open(): Promise<void> {
     return this.#next();
+  }
+
+  /** Calls back whenever the others were looked at; returns what ends that. */
+  onLook(look: () => void): () => void {
+    this.#lookers.add(look);
+    return () => this.#lookers.delete(look);
+  }
+
+  /** The board's key holds something else, so that nobody can be seen. */
+  unreadable(redis_key: string, reason: string): void {
+    this.#outage.began({ redis_key, reason }, 'this key holds what callgate cannot have written: delete it');
   }
 
   /** All that are announced, this one too, as last seen. */
@@ -67,7 +71,6 @@ export class Nodes {
     clearTimeout(this.#timer);
     await this.#round;
     await this.#board.leave(this.#options.id).catch(() => undefined);
-    this.#board.close();
   }
 
   #next(): Promise<void> {
@@ -86,6 +89,7 @@ export class Nodes {
     try {
       this.#sightings.look(await this.#board.announce(id, announcement()), performance.now());
       this.#outage.ended();
+      for (const look of this.#lookers) look();
     } catch (error) {
       // Who is away is told by the token store.
       if (error instanceof CallgateError) return;

@@ -6,7 +6,15 @@ import { Value } from 'typebox/value';
 import { isLoopback } from '../shared/loopback.ts';
 import { listenMistake } from './media-addresses.ts';
 import { FILES, fileMistake, type NamedFile, READABLE } from './named-files.ts';
-import { ANNOUNCED_ADDRESS, type Config, ConfigSchema, NODE_NAME, PORT_RANGE, REDIS_URL_FORMS } from './schema.ts';
+import {
+  ANNOUNCED_ADDRESS,
+  type Config,
+  ConfigSchema,
+  HOST_PORT,
+  NODE_NAME,
+  PORT_RANGE,
+  REDIS_URL_FORMS,
+} from './schema.ts';
 import { unknownVariables } from './unknown-variables.ts';
 import { ConfigError, fitSchema, type Loose, listOf, type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
 
@@ -22,6 +30,9 @@ const VARIABLES: Readonly<Record<string, { path: Path; allowed: string } | Named
   CALLGATE_ANNOUNCED_ADDRESS: { path: ['media', 'announced_address'], allowed: ANNOUNCED_ADDRESS },
   CALLGATE_NODE_NAME: { path: ['node', 'name'], allowed: NODE_NAME },
   CALLGATE_REGION: { path: ['node', 'region'], allowed: NODE_NAME },
+  CALLGATE_CLUSTER_LISTEN: { path: ['cluster', 'listen'], allowed: HOST_PORT },
+  CALLGATE_CLUSTER_ADDRESS: { path: ['cluster', 'address'], allowed: HOST_PORT },
+  CALLGATE_CLUSTER_SECRET_FILE: FILES.clusterSecret,
   CALLGATE_RTC_PORTS: { path: ['media', 'rtc_ports'], allowed: PORT_RANGE },
   MEDIASOUP_WORKER_BIN: FILES.workerBin,
   LOG_LEVEL: { path: ['log_level'], allowed: `one of ${ConfigSchema.properties.log_level.enum.join(', ')}` },
@@ -50,10 +61,18 @@ export function loadConfig(env: Environment = process.env): {
 }
 
 /** The settings file is one of them where it holds a password. */
-function secretsOf({ redis_url = '', redis, tokens }: Config, env: Environment): string[] {
+function secretsOf({ redis_url = '', redis, tokens, cluster }: Config, env: Environment): string[] {
   const { tls, password_file, sentinel } = redis;
   const settings = !env.REDIS_URL && redis_url.includes('@') ? env.CALLGATE_CONFIG : undefined;
-  const files = [settings, tokens.signing_keys, tls.key, password_file, sentinel.password_file];
+  const files = [
+    settings,
+    tokens.signing_keys,
+    tls.key,
+    password_file,
+    sentinel.password_file,
+    cluster.secret_file,
+    cluster.tls.key,
+  ];
   return files.filter((path) => path !== undefined);
 }
 
@@ -141,8 +160,8 @@ function override(settings: unknown, env: Environment): string[] {
 }
 
 /** What is wrong although every setting by itself is right. */
-function contradictions({ http, media, redis_url, redis, tenants, tokens }: Config, demo: boolean): string[] {
-  const mistakes = redisContradictions({ redis_url, redis });
+function contradictions({ http, media, redis_url, redis, tenants, tokens, cluster }: Config, demo: boolean): string[] {
+  const mistakes = [...redisContradictions({ redis_url, redis }), ...clusterContradictions(cluster)];
   if (demo && !isLoopback(http.host)) {
     mistakes.push(
       `HOST must be a loopback address in the demo, where anyone who reaches the page may mint; to listen on another, name your own tenants with CALLGATE_TENANTS`,
@@ -178,6 +197,31 @@ function contradictions({ http, media, redis_url, redis, tenants, tokens }: Conf
     announced_address !== undefined && [0, family].includes(isIP(announced_address));
   const listening = listenMistake(listen_addresses, announces);
   if (listening !== undefined) mistakes.push(`media.listen_addresses: ${listening} (CALLGATE_ANNOUNCED_ADDRESS)`);
+  return mistakes;
+}
+
+/** What leaves this machine is proved with a secret that no other user of the Redis has, and is not to be read on its way. */
+function clusterContradictions({ listen, address, secret_file, tls, plain_text }: Config['cluster']): string[] {
+  const mistakes: string[] = [];
+  const host = listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  const set = [tls.cert, tls.key, tls.ca].filter((path) => path !== undefined).length;
+  if (set !== 0 && set !== 3) mistakes.push('cluster.tls.cert, cluster.tls.key and cluster.tls.ca belong together');
+  if (isLoopback(host)) return mistakes;
+  if (secret_file === undefined) {
+    mistakes.push(
+      'CALLGATE_CLUSTER_SECRET_FILE must name a file with a secret that all processes have, when CALLGATE_CLUSTER_LISTEN is not a loopback address; `openssl rand -base64 32` makes one',
+    );
+  }
+  if (set === 0 && !plain_text) {
+    mistakes.push(
+      'cluster.tls must name a certificate, its key and its CA when links leave this machine (`cluster.plain_text: true` does without, in a network that nobody else reads)',
+    );
+  }
+  if (['0.0.0.0', '::'].includes(host) && address === undefined) {
+    mistakes.push(
+      'CALLGATE_CLUSTER_ADDRESS must say under which host:port others reach this process, when CALLGATE_CLUSTER_LISTEN is a wildcard',
+    );
+  }
   return mistakes;
 }
 

@@ -21,6 +21,10 @@ export const FILES = {
   ca: { path: ['redis', 'tls', 'ca'], ...READABLE },
   cert: { path: ['redis', 'tls', 'cert'], ...READABLE },
   key: { path: ['redis', 'tls', 'key'], ...READABLE },
+  clusterSecret: { path: ['cluster', 'secret_file'], ...READABLE, maySecret: true },
+  clusterCert: { path: ['cluster', 'tls', 'cert'], ...READABLE },
+  clusterKey: { path: ['cluster', 'tls', 'key'], ...READABLE },
+  clusterCa: { path: ['cluster', 'tls', 'ca'], ...READABLE },
   password: { path: ['redis', 'password_file'], ...READABLE, maySecret: true },
   sentinelPassword: { path: ['redis', 'sentinel', 'password_file'], ...READABLE, maySecret: true },
 } satisfies Record<string, NamedFile>;

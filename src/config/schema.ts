@@ -19,6 +19,7 @@ const address = (description: string, options = {}) =>
 export const REDIS_URL_FORMS = 'a redis://, redis+sentinel:// or redis+cluster:// URL (with TLS: rediss)';
 export const ANNOUNCED_ADDRESS = 'an IP address or host name that clients can reach';
 export const NODE_NAME = '1 to 63 letters, digits, dots, underscores and hyphens';
+export const HOST_PORT = 'host:port, such as 10.0.0.5:7000 or [fd00::5]:7000';
 export const PORT_RANGE = 'one range min-max of ports from 1 to 65535, such as 40000-40099';
 
 /** Whether a parser that throws on bad text takes this one. */
@@ -43,6 +44,11 @@ const isJwksUrl = (value: string): boolean => {
   const url = URL.parse(value);
   if (url === null || url.username || url.password || url.hash) return false;
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
+};
+
+const isHostPort = (value: string): boolean => {
+  const url = URL.parse(`tcp://${value}`);
+  return url !== null && /:\d+$/.test(value) && url.hostname !== '' && url.pathname === '' && !/[@?#]/.test(value);
 };
 
 const isNodeName = (value: string): boolean => /^[A-Za-z0-9][\w.-]{0,62}$/.test(value);
@@ -106,6 +112,30 @@ export const ConfigSchema = section({
       ),
     ),
     region: Type.Optional(text('Where it is (CALLGATE_REGION).', isNodeName, NODE_NAME)),
+  }),
+  cluster: section({
+    listen: text(
+      'Where other processes link to this one, host:port (CALLGATE_CLUSTER_LISTEN).',
+      isHostPort,
+      HOST_PORT,
+      { default: '127.0.0.1:0' },
+    ),
+    address: Type.Optional(
+      text(
+        'host:port under which they reach it, where that is another (CALLGATE_CLUSTER_ADDRESS).',
+        isHostPort,
+        HOST_PORT,
+      ),
+    ),
+    secret_file: optionalText(
+      'Path of the secret that all processes prove to each other (CALLGATE_CLUSTER_SECRET_FILE).',
+    ),
+    tls: section({
+      cert: optionalText('Path of the certificate that this process shows on links.'),
+      key: optionalText('Path of its key.'),
+      ca: optionalText("Path of the certificates that sign the others'."),
+    }),
+    plain_text: Type.Boolean({ default: false, description: 'Let links leave this machine without TLS.' }),
   }),
   http: section({
     host: address('Address of the API and the WebSocket (HOST); 127.0.0.1 in the demo.', { default: '0.0.0.0' }),

@@ -7,6 +7,7 @@ import type { OpenRequest } from '../session/client.ts';
 import type { ForeignToken, TokenStore } from '../store/store.ts';
 import type { RequestContext } from '../telemetry/audit.ts';
 import { type CallTokenClaims, sameFingerprint } from '../tokens/claims.ts';
+import { newSessionId } from '../tokens/session-id.ts';
 import { claimedId, type VerifyToken } from '../tokens/verifier.ts';
 
 export interface AdmissionDeps {
@@ -46,6 +47,7 @@ export class Admission {
     const { id: tokenId, endpointId, team, fingerprint } = claims;
     const foreign = foreignTokenOf(claims, endpoint);
     return {
+      sessionId: newSessionId(tokenId),
       tokenId,
       endpointId,
       team,

@@ -15,6 +15,7 @@ import type {
   StartMessage,
 } from '../protocol/messages.ts';
 import type { ClientSession, SessionClient, Sessions } from '../session/client.ts';
+import { afterReads } from '../shared/after-reads.ts';
 import { deadline } from '../shared/deadline.ts';
 import type { RequestContext } from '../telemetry/audit.ts';
 import type { About, CallEvents } from '../telemetry/call-events.ts';
@@ -265,10 +266,13 @@ export class Connection implements SessionClient {
     return sessions.open(admission.admit({ start, claims, origin, context }), this);
   }
 
-  async #resume({ session_id: sessionId, ticket, fresh = false }: ResumeMessage): Promise<ClientSession> {
+  async #resume({ session_id: sessionId, ticket, fresh = false }: ResumeMessage): Promise<ClientSession | undefined> {
     const { sessions, strangers } = this.#deps;
     const { origin, context, countIn } = this.#client;
     if (tokenOfSession(sessionId) !== undefined) this.#presented = { session_id: sessionId };
+    // A ticket that its client gave up waiting for may be an old one by now, and would count as stolen.
+    await afterReads();
+    if (!this.#isThere) return undefined;
     const session = await sessions.resume({ sessionId, ticket, fresh, origin, context }, this);
     strangers.remove(this);
     countIn?.();
@@ -315,6 +319,11 @@ export class Connection implements SessionClient {
   #leaveSession(): void {
     if (this.#hungUp) this.#session?.receive({ type: 'hangup' });
     this.#session?.lost();
+  }
+
+  /** Whether its end of the connection is open, as far as it was read. */
+  get #isThere(): boolean {
+    return !this.gone && this.#ws.readyState === this.#ws.OPEN && !this.#client.stream.readableEnded;
   }
 
   /** Nothing is heard or told here any more; a session that is over still has its own last words to say. */

@@ -57,6 +57,11 @@ export class LocalMedia implements MediaPlane {
     return this.#rooms.size;
   }
 
+  /** Whether anybody is in the room of this endpoint, or about to be. */
+  hasRoom(endpointId: string): boolean {
+    return this.#rooms.has(endpointId);
+  }
+
   get ready(): boolean {
     return this.#options.pool.ready;
   }

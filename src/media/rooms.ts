@@ -35,6 +35,10 @@ export class Rooms {
     return this.#open.size;
   }
 
+  has(id: string): boolean {
+    return this.#find(id) !== undefined;
+  }
+
   /** Rejects with `CallgateError('at_capacity', {retryable: true})` when the room, or its worker, is full. */
   async enter(id: string): Promise<RoomSlot> {
     const known = this.#find(id);

@@ -5,17 +5,13 @@ import type { MediaPlane, Reservation } from '../media/media.ts';
 import type { AdoptionResult, SessionOwner, TokenStore } from '../store/store.ts';
 import type { CallEvents } from '../telemetry/call-events.ts';
 import type { Attachment } from './attachment.ts';
-import type { ResumeRequest, SessionClient } from './client.ts';
+import { Elsewhere, type ResumeRequest, type SessionClient } from './client.ts';
 import type { Finisher } from './finisher.ts';
 import type { SessionMaker } from './maker.ts';
+import { holdRoom, type Liveness, type RoomHolders } from './others.ts';
 import { readResume } from './resume.ts';
 import type { SessionGrant } from './session.ts';
 import { hashOf, newSecret, readTicket } from './tickets.ts';
-
-/** Which nodes are known to be dead. */
-export interface Liveness {
-  isDead(node: string): boolean;
-}
 
 export interface AdoptionDeps {
   /** The id of this process. */
@@ -24,6 +20,7 @@ export interface AdoptionDeps {
   store: Pick<TokenStore, 'owner' | 'adopt' | 'renew' | 'releasePlace'>;
   media: Pick<MediaPlane, 'reserve'>;
   liveness: Liveness;
+  rooms: RoomHolders;
   maker: SessionMaker;
   /** A session that has ended here is over, stored or not. */
   finisher: Pick<Finisher, 'isPending'>;
@@ -98,8 +95,9 @@ export class Adoption {
     const endpoint = this.#deps.directory.current.endpoint(owner.endpointId);
     if (endpoint?.team !== owner.team) throw gone();
     if (!originAllowed(origin, endpoint.allowedOrigins)) throw unspent('origin_denied');
-    if (!this.#isFree(owner)) throw unspent('unavailable');
+    if (!this.#isFree(owner)) throw new Elsewhere(owner.node);
     if (!fresh) throw gone();
+    await holdRoom(this.#deps, endpoint).catch(retryable);
     return { request, shown, owner, endpoint };
   }
 
@@ -148,5 +146,6 @@ export class Adoption {
 
 /** A ticket that was presented is good for another try. */
 const retryable = (error: unknown): never => {
+  if (error instanceof Elsewhere) throw error;
   throw hasCode(error, 'unavailable') ? unspent('unavailable') : error;
 };

@@ -1,3 +1,4 @@
+import { CallgateError } from '../errors.ts';
 import type { ServerMessage, SessionMessage, WantedMedia } from '../protocol/messages.ts';
 import type { ForeignToken } from '../store/store.ts';
 import type { RequestContext } from '../telemetry/audit.ts';
@@ -10,8 +11,20 @@ export interface SessionClient {
   close(code: number): void;
 }
 
+/** What is asked for is at another node, which lives. Whoever cannot go there tells it as `unavailable`, good for another try. */
+export class Elsewhere extends CallgateError {
+  readonly node: string;
+
+  constructor(node: string) {
+    super('unavailable', { retryable: true });
+    this.node = node;
+  }
+}
+
 /** A `start` whose token is verified and may be presented. */
 export interface OpenRequest {
+  /** The id of the session to be: asked again with the same one, a burn says the same yes. */
+  sessionId: string;
   tokenId: string;
   endpointId: string;
   team: string;
@@ -54,12 +67,13 @@ export interface Sessions {
   /**
    * Reserves what the call needs, burns its token and begins its session. Resolves to undefined when the client has left before
    * the burn. Nothing before the burn spends the token, and whatever was reserved is released on every way out.
-   * @throws {CallgateError} the first refusal in the documented order
+   * @throws {CallgateError} the first refusal in the documented order; {@link Elsewhere} where the call's room is
    */
   open(request: OpenRequest, client: SessionClient): Promise<ClientSession | undefined>;
   /**
    * Gives a client its session back: attaches it where the session lives, or adopts the session.
-   * @throws {CallgateError} `session_gone`, `origin_denied`; `unavailable`, `at_capacity` when it may be tried again
+   * @throws {CallgateError} `session_gone`, `origin_denied`; `unavailable`, `at_capacity` when it may be tried again; {@link Elsewhere}
+   * where the session, or its room, is
    */
   resume(request: ResumeRequest, client: SessionClient): Promise<ClientSession>;
 }

@@ -3,8 +3,11 @@ import type { ClientSession, OpenRequest, ResumeRequest, SessionClient, Sessions
 import type { SessionMaker } from './maker.ts';
 import type { Opening } from './opening.ts';
 import type { SessionRegistry } from './registry.ts';
+import { nodeOf } from './tickets.ts';
 
 export interface LocalSessionsDeps {
+  /** The id of this process. */
+  node: string;
   opening: Opening;
   adoption: Adoption;
   maker: SessionMaker;
@@ -26,9 +29,11 @@ export class LocalSessions implements Sessions {
   }
 
   async resume(request: ResumeRequest, client: SessionClient): Promise<ClientSession> {
-    const { adoption, registry } = this.#deps;
+    const { node, adoption, registry } = this.#deps;
     // Whoever asks for a session that is just being adopted waits for it.
     await adoption.underWay(request.sessionId);
+    // With the ticket of another node: it may have adopted the session while this one slept, which the store then tells.
+    if (nodeOf(request.ticket) !== node) await registry.get(request.sessionId)?.confirm();
     const session = registry.get(request.sessionId);
     return session ? session.resume(request, client) : adoption.adopt(request, client);
   }

@@ -118,8 +118,9 @@ class Told implements SessionObserver {
     this.#events.ended(reason, this.#about);
   }
 
-  left(session: Session): void {
+  left(session: Session, givenUp: boolean): void {
     this.#registry.remove(session);
+    if (givenUp) return this.#events.givenUp(this.#about);
     this.#events.left();
     this.#log.warn(this.#names, 'another node holds the session by now; it is left to it');
   }

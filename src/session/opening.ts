@@ -4,8 +4,8 @@ import { CallgateError, hasCode, unspent } from '../errors.ts';
 import type { MediaPlane, Reservation } from '../media/media.ts';
 import { randomText } from '../shared/random.ts';
 import type { Burn, TokenStore } from '../store/store.ts';
-import { newSessionId } from '../tokens/session-id.ts';
 import type { OpenRequest, SessionClient } from './client.ts';
+import { holdRoom, type RoomHolders } from './others.ts';
 import { type Resume, writeResume } from './resume.ts';
 import type { SessionGrant } from './session.ts';
 import { firstTickets, newSecret } from './tickets.ts';
@@ -16,6 +16,7 @@ export interface OpeningDeps {
   directory: DirectorySource;
   store: Pick<TokenStore, 'burn' | 'peek' | 'acquirePlace' | 'releasePlace'>;
   media: Pick<MediaPlane, 'reserve'>;
+  rooms: RoomHolders;
 }
 
 /** Reserves what a call needs, and burns its token: whoever burns holds the session. */
@@ -29,6 +30,7 @@ export class Opening {
   /** What a session begins with, or undefined when the client has left before the burn. */
   async open(request: OpenRequest, client: Pick<SessionClient, 'gone'>): Promise<SessionGrant | undefined> {
     const endpoint = this.#callable(request);
+    await holdRoom(this.#deps, endpoint);
     const resume = resumeOf(request);
     const tickets = firstTickets(newSecret());
     const burn = this.#burnOf(request, resume, tickets.hashes);
@@ -54,11 +56,11 @@ export class Opening {
     return endpoint;
   }
 
-  #burnOf({ tokenId, endpointId, foreign }: OpenRequest, resume: Resume, tickets: readonly string[]): Burn {
+  #burnOf({ sessionId, tokenId, endpointId, foreign }: OpenRequest, resume: Resume, tickets: readonly string[]): Burn {
     return {
       id: tokenId,
       endpointId,
-      sessionId: newSessionId(tokenId),
+      sessionId,
       node: this.#deps.node,
       tickets,
       resume: writeResume(resume),

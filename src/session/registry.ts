@@ -70,6 +70,14 @@ export class SessionRegistry {
     }
   }
 
+  /** Gives up the sessions of an endpoint whose clients can follow them to another node. */
+  giveUp(endpointId: string): void {
+    for (const session of this.#sessions.values()) {
+      if (session.endpoint.id !== endpointId || !session.canFollow) continue;
+      this.#tasks.run(() => void session.giveUp().catch(() => undefined));
+    }
+  }
+
   remove(session: Session): void {
     this.#sessions.delete(session.id);
     if (this.#closing !== undefined && this.#sessions.size === 0) this.#empty.resolve();

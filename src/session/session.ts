@@ -50,13 +50,13 @@ export interface SessionObserver {
   ended(session: Session, reason: EndReason): void;
   /** Its end is stored. */
   stored(reason: EndReason): void;
-  /** Another node holds it, and nothing of it is left here. */
-  left(session: Session): void;
+  /** Nothing of it is left here: another node has taken it, or may, where this one has given it up. */
+  left(session: Session, givenUp: boolean): void;
 }
 
 export interface SessionDeps {
   media: MediaPlane;
-  store: Pick<TokenStore, 'releasePlace' | 'save' | 'read'>;
+  store: Pick<TokenStore, 'releasePlace' | 'save' | 'read' | 'leave'>;
   applications: Pick<Applications, 'open'>;
   /** Stores the end, however often that takes. */
   finisher: Pick<Finisher, 'finish'>;
@@ -90,6 +90,7 @@ export class Session {
   #offers = 0;
   #sections = 0;
   #wasLive = false;
+  #givenUp = false;
   /** Why it ends when it is its turn. */
   #due: EndReason | undefined;
 
@@ -209,6 +210,22 @@ export class Session {
     this.#deps.tasks.run(() => this.end(reason));
   }
 
+  /** Asks the store whether this node still holds it; resolves once it has been told if not. */
+  async confirm(): Promise<void> {
+    await this.#deps.store.save(this.held).catch(() => undefined);
+  }
+
+  /** Whether its client can follow it to another node. */
+  get canFollow(): boolean {
+    return this.#state.fresh && !this.over;
+  }
+
+  /** Gives it up for another node to adopt; its client is told to come back. Rejects, and changes nothing, when the store is away. */
+  async giveUp(): Promise<void> {
+    this.#givenUp = await this.#deps.store.leave(this.held);
+    this.leave();
+  }
+
   /** Another node holds it: lets go of all that it has here, and stores no end. */
   leave(): void {
     this.dispatch({ type: 'moved' });
@@ -273,7 +290,7 @@ export class Session {
         return this.#deps.observer.ended(this, effect.reason);
       case 'left':
         this.#application?.close();
-        return this.#deps.observer.left(this);
+        return this.#deps.observer.left(this, this.#givenUp);
       default:
         return effect satisfies never;
     }

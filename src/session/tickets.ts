@@ -49,6 +49,9 @@ const successorOf = (hashes: readonly string[], secret: string): Tickets => ({
 /** The ticket as the client gets it: the id of the node that gave it says where to look first. */
 export const ticketText = (node: string, secret: string): string => `${node}.${secret}`;
 
+/** The node that gave a ticket, as the ticket says. */
+export const nodeOf = (text: string): string => text.slice(0, Math.max(text.indexOf('.'), 0));
+
 /** The hash of a ticket's secret; undefined for what is no ticket. */
 export function readTicket(text: string): string | undefined {
   const secret = TICKET.exec(text)?.[1];

@@ -10,7 +10,18 @@ import { AuditStream } from './audit-stream.ts';
  * only where it has the form of an id.
  */
 export interface AuditEvent {
-  event: 'mint' | 'refresh' | 'revoke' | 'burn' | 'resume' | 'rehome' | 'adopt' | 'end' | 'hangup' | 'refusal';
+  event:
+    | 'mint'
+    | 'refresh'
+    | 'revoke'
+    | 'burn'
+    | 'resume'
+    | 'rehome'
+    | 'adopt'
+    | 'leave'
+    | 'end'
+    | 'hangup'
+    | 'refusal';
   team?: string | undefined;
   /** Id of the API key. */
   key_id?: string | undefined;

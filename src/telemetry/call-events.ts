@@ -50,6 +50,11 @@ export class CallEvents {
     this.#metrics.left();
   }
 
+  /** A session was given up, for any other process to adopt. */
+  givenUp(about: About): void {
+    this.#audit.record({ event: 'leave', ...about });
+  }
+
   live(sinceBurnMs: number): void {
     this.#metrics.live(sinceBurnMs);
   }

@@ -13,6 +13,8 @@ export interface Gauges {
   /** How many shards of a Redis Cluster take no writes. */
   shardsAway(): number;
   clockSkewMs(): number;
+  /** Links to other processes that are up, and clients of this process whose sessions are there. */
+  links(): { up: number; streams: number };
 }
 
 /** Every metric of one process. Label values come from closed sets only. */
@@ -121,6 +123,12 @@ export class Metrics {
     gauge('callgate_sessions', 'Sessions of this process.', () => gauges.held().sessions);
     gauge('callgate_sockets', 'Open WebSockets.', () => gauges.held().sockets);
     gauge('callgate_media_calls', 'Calls that hold a place on a worker.', () => gauges.held().calls);
+    gauge('callgate_links', 'Links to other processes that are up.', () => gauges.links().up);
+    gauge(
+      'callgate_link_streams',
+      'Clients of this process whose sessions are at other processes.',
+      () => gauges.links().streams,
+    );
     gauge('callgate_store_ready', '1 while the token store answers.', () => Number(gauges.storeReady()));
     gauge('callgate_store_shards_away', 'Shards of a Redis Cluster that take no writes.', gauges.shardsAway);
     gauge(

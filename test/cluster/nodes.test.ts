@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Announcement } from '../../src/cluster/announcement.ts';
+import { NodeBoard } from '../../src/cluster/board.ts';
 import { newNodeId } from '../../src/cluster/node-id.ts';
 import { Nodes } from '../../src/cluster/nodes.ts';
 import { TestRedis } from '../support/redis.ts';
 
 let redis: TestRedis;
 const opened: Nodes[] = [];
+const boards: NodeBoard[] = [];
 const told: object[] = [];
 beforeEach(async () => {
   redis = await TestRedis.start();
@@ -13,6 +15,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((nodes) => nodes.close()));
+  for (const board of boards.splice(0)) board.close();
   await redis.stop();
 });
 
@@ -23,7 +26,10 @@ const SAID: Announcement = {
 const open = async (said: Partial<Announcement> = {}) => {
   const id = newNodeId();
   const log = { warn: (fields: object) => told.push(fields) };
-  const nodes = new Nodes({ redis: redis.url, id, announcement: () => ({ ...SAID, ...said }), log });
+  const unreadable = (key: string, reason: string) => nodes.unreadable(key, reason);
+  const board = new NodeBoard(redis.url, { denied: () => {}, failed: () => {}, unreadable });
+  boards.push(board);
+  const nodes: Nodes = new Nodes({ board, id, announcement: () => ({ ...SAID, ...said }), log });
   opened.push(nodes);
   await nodes.open();
   return { nodes, id };

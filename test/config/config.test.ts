@@ -188,6 +188,25 @@ describe('the environment', () => {
     ).toEqual([expect.stringMatching(/^HOST must be .*`http\.reuse_port`/)]);
   });
 
+  it('lets links leave the machine only with a secret of the processes, and not to be read on their way', () => {
+    const secret = file('cluster-secret', 'x');
+    expect(mistakesOf('cluster: { listen: "127.0.0.1:7000" }')).toEqual([]);
+    expect(mistakesOf('cluster: { listen: "10.0.0.5:7000" }')).toEqual([
+      expect.stringMatching(/^CALLGATE_CLUSTER_SECRET_FILE must name a file/),
+      expect.stringMatching(/^cluster\.tls must name a certificate/),
+    ]);
+    const open = `secret_file: ${secret}, plain_text: true`;
+    expect(mistakesOf(`cluster: { listen: "10.0.0.5:7000", ${open} }`)).toEqual([]);
+    expect(mistakesOf(`cluster: { listen: "0.0.0.0:7000", ${open} }`)).toEqual([
+      expect.stringMatching(/^CALLGATE_CLUSTER_ADDRESS must say/),
+    ]);
+    expect(mistakesOf(`cluster: { listen: "[::]:7000", address: "a.example:7000", ${open} }`)).toEqual([]);
+    expect(mistakesOf(`cluster: { tls: { cert: ${secret} } }`)).toEqual([expect.stringMatching(/belong together$/)]);
+    for (const listen of ['7000', ':7000', '10.0.0.5', '10.0.0.5:70000', 'a b:1', 'x/y:1']) {
+      expect(mistakesOf(`cluster: { listen: "${listen}" }`)).toEqual([expect.stringContaining('must be host:port')]);
+    }
+  });
+
   it.each([
     ['{ listen_addresses: [fe80::1] }', 'media.listen_addresses[0]: must be a local IP address that clients can reach'],
     ['{ listen_addresses: [10.0.0.5, localhost] }', 'media.listen_addresses[1]: must be a local IP address'],

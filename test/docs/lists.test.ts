@@ -33,6 +33,7 @@ it('docs/operations.md lists every metric of ours, and no other', async () => {
     droppedLogLines: none,
     shardsAway: none,
     clockSkewMs: none,
+    links: () => ({ up: 0, streams: 0 }),
   });
   try {
     const names = [...(await metrics.text()).matchAll(/^# TYPE (callgate_\w+)/gm)].map(([, name]) => name);

@@ -9,7 +9,6 @@ import type { ServerProcess } from '../support/server-process.ts';
 import { resumeCall, startCall, type TestSocket } from '../support/ws-client.ts';
 
 const SETTINGS = { session: { lease_renew_ms: 500 } };
-const UNAVAILABLE = { code: 'unavailable', retryable: true, close: 4503 };
 const GONE = { code: 'session_gone', retryable: false, close: 4410 };
 
 let redis: TestRedis;
@@ -91,11 +90,13 @@ beforeEach(async () => {
 }, 60_000);
 
 describe('while its process lives, a session', () => {
-  it('is not given away, and can be asked for again', async () => {
+  it('is not given away, and goes on through the link', async () => {
     const call = await live();
-    expect(await refusalOf(await resume(call.session))).toEqual(UNAVAILABLE);
     expect(await refusalOf(await resume({ ...call.session, ticket: `n_aaaaaaaa.${'A'.repeat(43)}` }))).toEqual(GONE);
-    await hangUp(call.socket);
+    const there = await insist(call.session);
+    expect((await call.socket.closing()).code).toBe(4410);
+    expect(await recordOf(call)).toMatchObject({ status: 'active' });
+    await hangUp(there);
     await call.client.close();
   });
 });

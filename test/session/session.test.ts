@@ -84,7 +84,7 @@ function makeSession({ tasks = new TaskQueue(), fresh = false, graceMs = 1000, s
         },
         close: async () => {},
       },
-      store: { releasePlace: async () => {}, save, read: async () => undefined },
+      store: { releasePlace: async () => {}, save, leave: async () => true, read: async () => undefined },
       applications: {
         open: () => {
           throw new Error('no application answers');

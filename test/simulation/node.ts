@@ -107,10 +107,12 @@ export class VirtualNode {
       events,
       trace: undefined,
     });
-    const opening = new Opening({ node: id, directory, store: tokens, media });
     const liveness = { isDead };
-    const adoption = new Adoption({ node: id, directory, store: tokens, media, liveness, maker, finisher, events });
-    const sessions = new LocalSessions({ opening, adoption, maker, registry });
+    // Its one endpoint is no room.
+    const others = { node: id, rooms: { holder: async () => id } };
+    const opening = new Opening({ ...others, directory, store: tokens, media });
+    const adoption = new Adoption({ ...others, directory, store: tokens, media, liveness, maker, finisher, events });
+    const sessions = new LocalSessions({ node: id, opening, adoption, maker, registry });
     const admission = new Admission({
       directory,
       store: tokens,
