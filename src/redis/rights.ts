@@ -15,6 +15,7 @@ export const IN_SCRIPTS: readonly Command[] = [
   ['SET', KEY, '', 'NX', 'PX', '100'],
   ['TIME'],
   ['INFO', 'replication'],
+  ['GET', KEY],
   ['EXISTS', KEY],
   ['HGET', KEY, 'f'],
   ['HMGET', KEY, 'f'],

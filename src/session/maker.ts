@@ -100,6 +100,10 @@ class Told implements SessionObserver {
     this.#events.live(sinceStartMs);
   }
 
+  pinned(session: Session): void {
+    this.#registry.saveSoon(session);
+  }
+
   resumed(context: RequestContext): void {
     this.#about = { ...this.#about, ...context };
     this.#events.resumed(this.#about);

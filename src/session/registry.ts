@@ -18,6 +18,9 @@ export interface RegistryOptions {
 /** How many sessions that were revoked before they were added are remembered, here or wherever they are. */
 const MAX_REVOKED = 1000;
 
+/** How long the store may not know the certificate of a client. */
+const SAVE_AFTER_MS = 1000;
+
 /** The sessions of this process, and the one timer that keeps their leases. */
 export class SessionRegistry {
   readonly #sessions = new Map<string, Session>();
@@ -27,6 +30,8 @@ export class SessionRegistry {
   /** Leases that could not be renewed. */
   readonly #unrenewed: Outage;
   readonly #timer: NodeJS.Timeout;
+  readonly #unsaved = new Set<Session>();
+  #saving: NodeJS.Timeout | undefined;
   readonly #unlisten: () => void;
   readonly #directory: DirectorySource;
   readonly #tasks: TaskQueue;
@@ -78,14 +83,23 @@ export class SessionRegistry {
     }
   }
 
+  /** What an adopting node must know of a session that is older than this is stored, and a call of a moment costs nothing. */
+  saveSoon(session: Session): void {
+    if (!session.canFollow) return;
+    this.#unsaved.add(session);
+    this.#saving ??= setTimeout(() => void this.#saveAll(), SAVE_AFTER_MS).unref();
+  }
+
   remove(session: Session): void {
     this.#sessions.delete(session.id);
+    this.#unsaved.delete(session);
     if (this.#closing !== undefined && this.#sessions.size === 0) this.#empty.resolve();
   }
 
   /** Ends all sessions and waits until nothing of them is left. Idempotent. */
   async close(reason: EndReason): Promise<void> {
     clearInterval(this.#timer);
+    clearTimeout(this.#saving);
     this.#unlisten();
     this.#closing ??= reason;
     if (this.#sessions.size === 0) return;
@@ -119,6 +133,15 @@ export class SessionRegistry {
     return false;
   }
 
+  async #saveAll(): Promise<void> {
+    this.#saving = undefined;
+    const sessions = [...this.#unsaved];
+    this.#unsaved.clear();
+    // What could not be stored goes with the next renewal.
+    await this.#store.renew(heldOf(sessions)).catch(() => undefined);
+    this.#freeEnded(sessions);
+  }
+
   /** A store that is away ends no call: the next round renews what lapsed. */
   async #renew(): Promise<void> {
     const sessions = [...this.#sessions.values()].filter((session) => !session.over);
@@ -128,7 +151,11 @@ export class SessionRegistry {
       (err: unknown) =>
         this.#unrenewed.began({ err, sessions: sessions.length }, 'leases could not be renewed; trying again'),
     );
-    // A place that was given back meanwhile may have been taken again by its renewal; if not now, it is freed when it lapses.
+    this.#freeEnded(sessions);
+  }
+
+  /** A place that was given back meanwhile may have been taken again by its renewal; if not now, it is freed when it lapses. */
+  #freeEnded(sessions: readonly Session[]): void {
     const ended = sessions.filter(({ over, left }) => over && !left);
     for (const { lease } of ended) this.#store.releasePlace(lease).catch(() => undefined);
   }

@@ -42,6 +42,8 @@ export interface SessionGrant {
 export interface SessionObserver {
   /** Media is connected, for the first time. */
   live(sinceStartMs: number): void;
+  /** The certificate of its client is known from now on, and no other one may take its place. */
+  pinned(session: Session): void;
   /** A client has come back. */
   resumed(context: RequestContext): void;
   /** Its call is on another worker than before. */
@@ -386,7 +388,9 @@ export class Session {
     this.#deps.trace?.answered(sdp);
     this.#call.accept(offerId, sdp).then(
       (fingerprint) => {
-        this.#fingerprint ??= fingerprint;
+        if (this.#fingerprint !== undefined || fingerprint === undefined) return;
+        this.#fingerprint = fingerprint;
+        this.#deps.observer.pinned(this);
       },
       (cause) => this.dispatch({ type: 'not_accepted', connection, error: this.#known(cause) }),
     );

@@ -38,8 +38,8 @@ describe('a large tenants file', { timeout: 60_000 }, () => {
     });
     expect(endpoints).toHaveLength(5000);
     expect(endpoints.at(-1)).toMatchObject({ id: 'ep_4-999', allowedOrigins: ['https://4-999.example'] });
-    // In one piece it is ten times as much, on any machine.
-    expect(work).toBeLessThan(150);
+    // In one piece it is a second or more, on any machine.
+    expect(work).toBeLessThan(400);
   });
 
   it.each([
@@ -55,7 +55,7 @@ describe('a large tenants file', { timeout: 60_000 }, () => {
     const { mistakes } = refusal as ConfigError;
     expect(mistakes.length).toBeLessThan(22);
     expect(mistakes[0]).toContain('tenants.yaml:');
-    expect(work).toBeLessThan(150);
+    expect(work).toBeLessThan(400);
   });
 
   it('is not waited for when the server stops', async () => {

@@ -113,7 +113,15 @@ describe('a setting that is added as CONTRIBUTING.md says', () => {
 
   beforeAll(async () => {
     copy = await mkdtemp(join(tmpdir(), 'callgate-contributing-'));
-    for (const name of ['src', 'config', 'test/config', 'package.json', 'vitest.config.ts', 'tsconfig.json']) {
+    for (const name of [
+      'src',
+      'config',
+      'test/config',
+      'test/support',
+      'package.json',
+      'vitest.config.ts',
+      'tsconfig.json',
+    ]) {
       await cp(ROOT + name, join(copy, name), { recursive: true });
     }
     await symlink(`${ROOT}node_modules`, join(copy, 'node_modules'));

@@ -121,6 +121,15 @@ describe('two processes on one Redis, nothing else configured', () => {
     await expect.poll(() => [a, b].map(({ running }) => running.held().calls)).toEqual([0, 0]);
   });
 
+  it('know which certificate a client has, soon after its first answer', async () => {
+    const { minted, socket, client } = await call(a);
+    const [, family, random] = minted.id.split('_');
+    const resume = () => redis.cli('HGET', `callgate:{${family}}:${random}`, 'resume');
+    await expect.poll(resume, { timeout: 5000 }).toContain('"fingerprint":"sha-256 ');
+    await hangUp(socket);
+    await client.close();
+  });
+
   it('refuse a token that was used at the other one', async () => {
     const { minted, socket, client } = await call(a);
     const late = await startCall(b.wsUrl, { endpoint_id: 'ep_echo', token: minted.token });

@@ -104,6 +104,7 @@ function makeSession({ tasks = new TaskQueue(), fresh = false, graceMs = 1000, s
       tasks,
       observer: {
         live: () => events.push('live'),
+        pinned: () => events.push('pinned'),
         resumed: () => events.push('resumed'),
         rehomed: () => events.push('rehomed'),
         ended: (_, reason) => ended.resolve(reason),

@@ -10,7 +10,7 @@ import { writeAnswer } from '../../src/peer/sdp/answer.ts';
 import { TestRedis } from './redis.ts';
 import { RtcClient } from './rtc-client.ts';
 import { type MintedToken, TestServer } from './server.ts';
-import { startCall, type TestSocket } from './ws-client.ts';
+import { resumeCall, startCall, type TestSocket } from './ws-client.ts';
 
 const WARM_UP = 200;
 const SESSIONS = 1000;
@@ -107,6 +107,18 @@ const WAYS: ((socket: TestSocket) => Promise<unknown>)[] = [
   (socket) => answer(socket, () => 'v=0'),
   // Runs into the answer deadline.
   (socket) => socket.expect('offer'),
+  // Comes back twice, and hangs up.
+  async (socket) => {
+    let { session } = await socket.expect('offer');
+    await socket.cut();
+    for (let times = 0; times < 2; times++) {
+      const again = await resumeCall(server.wsUrl, { session_id: session.id, ticket: session.ticket });
+      ({ session } = await again.expect('resumed'));
+      if (times === 0) await again.cut();
+      else again.send({ type: 'hangup' });
+      await again.closed;
+    }
+  },
   // Cut in the middle of the start.
   (socket) => socket.cut(),
 ];

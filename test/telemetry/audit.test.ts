@@ -49,11 +49,12 @@ describe('the audit of a server on Redis', () => {
     const who = { time: expect.stringMatching(/Z$/), team: 'team_a', endpoint_id: 'ep_echo', token_id: id };
     const asked = { ...who, request_id: expect.stringMatching(/^req_/), peer: '127.0.0.1' };
     const session_id = burn?.session_id;
+    const held = { session_id, node: expect.stringMatching(/^n_[a-z2-7]{8}$/), epoch: '1' };
     expect(session_id).toMatch(/^sess_/);
     expect(mint).toEqual({ event: 'mint', ...asked, key_id: 'backend' });
-    expect(burn).toEqual({ event: 'burn', ...asked, session_id });
+    expect(burn).toEqual({ event: 'burn', ...asked, ...held });
     expect(refusal).toEqual({ event: 'refusal', ...asked, code: 'token_used' });
-    expect(end).toEqual({ event: 'end', ...asked, session_id, reason: 'completed' });
+    expect(end).toEqual({ event: 'end', ...asked, ...held, node: burn?.node, reason: 'completed' });
     expect(end?.request_id).toBe(burn?.request_id);
     expect(refusal?.request_id).not.toBe(burn?.request_id);
   });

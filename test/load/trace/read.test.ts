@@ -60,11 +60,14 @@ describe('a recorded trace', () => {
       connect_timeout: 'unconnected',
       negotiation_failed: 'hangup',
       client_lost: 'loss',
+      ticket_reused: 'hangup',
       worker_lost: 'hangup',
       node_lost: 'hangup',
       node_drained: 'hangup',
       flow_closed: 'hangup',
       server_shutdown: 'hangup',
+      application_unavailable: 'hangup',
+      application_lost: 'hangup',
     });
   });
 
