@@ -25,6 +25,7 @@ const SHARED = { isolate: false, maxWorkers: AT_ONCE };
 /** Browsers take both cores, and these compare times. */
 const ALONE = [
   'test/browser/**/*.test.ts',
+  'test/integration/leaks.test.ts',
   'test/integration/recovery.test.ts',
   'test/load/trace/replay.test.ts',
   'test/mint/timing.test.ts',
