@@ -4,13 +4,14 @@ import type { Config } from '../config/config.ts';
 import type { RedisSource } from '../redis/access.ts';
 import type { Sessions } from '../session/client.ts';
 import type { Liveness } from '../session/others.ts';
+import { Outage } from '../shared/outage.ts';
 import { randomText } from '../shared/random.ts';
 import type { Announcement } from './announcement.ts';
 import { NodeBoard } from './board.ts';
 import { VERSIONS } from './link/frames.ts';
 import { LinkListener } from './link/listener.ts';
-import type { LinkLog } from './link/terms.ts';
-import { linkAddresses, readLinkTls } from './link-settings.ts';
+import type { LinkLog, LinkTls } from './link/terms.ts';
+import { linkAddresses, readClusterSecret, readLinkTls } from './link-settings.ts';
 import { Links } from './links.ts';
 import { Nodes } from './nodes.ts';
 import { RoomClaims, type RoomClaimsOptions } from './rooms.ts';
@@ -49,15 +50,21 @@ export class Cluster implements Liveness {
   readonly #options: ClusterOptions;
   readonly #board: NodeBoard;
   readonly #nodes: Nodes;
+  readonly #secret: string | undefined;
+  readonly #tls: LinkTls | undefined;
+  readonly #unlinked: Outage;
   #local: LocalSide | undefined;
   #links: Links | undefined;
   #listener: LinkListener | undefined;
   #linking: Promise<void> | undefined;
 
-  /** @throws TypeError when the URL of the Redis is of no accepted form */
+  /** @throws Error when a file of the links cannot be used, TypeError when the URL of the Redis is of no accepted form */
   constructor(options: ClusterOptions) {
     const { id, redis, log, isOpen } = options;
     this.#options = options;
+    this.#secret = readClusterSecret(options.config.cluster);
+    this.#tls = readLinkTls(options.config.cluster.tls);
+    this.#unlinked = new Outage(log, 'this process is linked to the others');
     this.#board = new NodeBoard(redis, {
       // The token store tells of these.
       denied: () => undefined,
@@ -116,7 +123,7 @@ export class Cluster implements Liveness {
     if (this.#listener) return;
     this.#linking ??= this.#open()
       .catch((err: unknown) => {
-        this.#options.log.warn({ err }, 'this process cannot be linked to the others; trying again');
+        this.#unlinked.began({ err }, 'this process cannot be linked to the others; trying again');
       })
       .then(() => {
         this.#linking = undefined;
@@ -126,20 +133,15 @@ export class Cluster implements Liveness {
   async #open(): Promise<void> {
     const { id, config, media, log } = this.#options;
     const { cluster } = config;
-    const secret = await this.#secret();
-    const tls = readLinkTls(cluster.tls);
+    const secret = this.#secret ?? (await this.#board.secret(randomText(32, 'base64url')));
+    const tls = this.#tls;
     const { host, port } = linkAddresses(cluster).listen;
     const load = () => loadOf(media);
     const sessions = this.#local?.sessions;
     if (sessions === undefined) return;
     this.#listener = await LinkListener.open({ id, secret, host, port, tls, sessions, load, log });
-    this.#links = new Links({ id, secret, tls, log, nodes: this.#nodes, boot: bootId() });
-  }
-
-  async #secret(): Promise<string> {
-    const { secret_file } = this.#options.config.cluster;
-    if (secret_file !== undefined) return readFileSync(secret_file, 'utf8').trim();
-    return this.#board.secret(randomText(32, 'base64url'));
+    this.#links = new Links({ id, secret, tls, log, nodes: this.#nodes, boot: BOOT });
+    this.#unlinked.ended();
   }
 
   #announcement(): Announcement {
@@ -160,11 +162,19 @@ export class Cluster implements Liveness {
   #reachedAt(): Pick<Announcement, 'link' | 'boot'> {
     if (!this.#listener) return {};
     const { announced, onMachine } = linkAddresses(this.#options.config.cluster);
-    return { link: announced(this.#listener.port), ...(onMachine && { boot: bootId() }) };
+    return { link: announced(this.#listener.port), ...(onMachine && { boot: BOOT }) };
   }
 }
 
 const loadOf = ({ capacity, calls, load }: Capacity) => ({ capacity, calls, load: Math.round(load * 1000) / 1000 });
 
-/** Which boot of which machine this is (proc_sys_kernel(5)); containers of one machine share it, and not its loopback. */
-const bootId = (): string => `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}`;
+/** Which boot of which machine this is (proc_sys_kernel(5)); where the system does not say, the name of the machine stands for it. */
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return hostname().slice(0, 64);
+  }
+}
+
+const BOOT = bootId();

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { isLoopback } from '../shared/loopback.ts';
+import { splitHostPort } from './host-port.ts';
 import { listenMistake } from './media-addresses.ts';
 import { FILES, fileMistake, type NamedFile, READABLE } from './named-files.ts';
 import {
@@ -203,7 +204,7 @@ function contradictions({ http, media, redis_url, redis, tenants, tokens, cluste
 /** What leaves this machine is proved with a secret that no other user of the Redis has, and is not to be read on its way. */
 function clusterContradictions({ listen, address, secret_file, tls, plain_text }: Config['cluster']): string[] {
   const mistakes: string[] = [];
-  const host = listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  const { host } = splitHostPort(listen);
   const set = [tls.cert, tls.key, tls.ca].filter((path) => path !== undefined).length;
   if (set !== 0 && set !== 3) mistakes.push('cluster.tls.cert, cluster.tls.key and cluster.tls.ca belong together');
   if (isLoopback(host)) return mistakes;

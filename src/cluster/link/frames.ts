@@ -20,6 +20,7 @@ const fingerprint = Type.String({ maxLength: 128 });
 const media = CLIENT_MESSAGES.media.properties.media;
 
 const OpenSchema: Type.TSchema = Type.Object({
+  sessionId: id,
   tokenId: id,
   endpointId: id,
   team: id,

@@ -7,7 +7,6 @@ export const LINK_PATH = '/v1/link';
 export interface LinkLog {
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
-  info(fields: object, message: string): void;
 }
 
 /** PEM: the certificate and key that this node shows, and who signs the others'. */

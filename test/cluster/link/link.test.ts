@@ -256,9 +256,12 @@ describe('no link comes up', () => {
   });
 });
 
-it('a frame that breaks the protocol ends the link', async () => {
+it.each([
+  ['a value that none of the messages has', { media: { audio: 'loud' as 'none' } }],
+  ['no id of the session', { sessionId: undefined as unknown as string }],
+])('a frame with %s ends the link', async (_, changes) => {
   const { far, link, listener } = await linked();
-  await link.open({ ...START, media: { audio: 'loud' as 'none' } }, new Near()).catch(() => undefined);
+  await link.open({ ...START, ...changes }, new Near()).catch(() => undefined);
   expect(far.opened).toEqual([]);
   // It is made anew.
   await up(link);
